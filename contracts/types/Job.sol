@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+/// @notice Where a job stands. docs/spec/protocol.md draws the transitions.
+enum State {
+    None,
+    Open,
+    Ready,
+    Demanded,
+    Committed,
+    Settled,
+    Refunded
+}
+
+/// @notice Why a job ended without an answer.
+enum RefundReason {
+    NotDelivered,
+    CommitteeTooSmall,
+    Unpublished,
+    TooFewCommits,
+    Refusals,
+    NoQuorum
+}
+
+/// @notice What the market stores of a job: three slots.
+/// @param state where the job stands
+/// @param seats k
+/// @param quorum q
+/// @param flags bits of JobLib: PUBLISHED, UNPUBLISHABLE
+/// @param committed seats that committed, bit i for seat i
+/// @param revealed seats that revealed
+/// @param excused seats that owe nothing: vacant at the draw, or refused with a reason
+/// @param deadline Unix second at which the present state lapses
+/// @param seedBlock number of the block whose prevrandao enters the seed
+/// @param pricePerSeat wei that each agreeing worker earns
+/// @param requester who paid
+/// @param lockEach wei of stake at risk per seat
+/// @param digest Ready and later: hash of the committee; Settled: the output commitment
+struct Job {
+    State state;
+    uint8 seats;
+    uint8 quorum;
+    uint8 flags;
+    uint16 committed;
+    uint16 revealed;
+    uint16 excused;
+    uint40 deadline;
+    uint40 seedBlock;
+    uint96 pricePerSeat;
+    address requester;
+    uint96 lockEach;
+    bytes32 digest;
+}
+
+using JobLib for Job global;
+
+library JobLib {
+    uint8 internal constant PUBLISHED = 1;
+    uint8 internal constant UNPUBLISHABLE = 2;
+
+    /// @notice Writes all that changes after the request: slot 0, in the order of the struct, and the digest. Copying the
+    ///         struct would write slot 0 once per field.
+    function save(Job storage self, Job memory j) internal {
+        uint256 slot0 = uint256(j.state) | uint256(j.seats) << 8 | uint256(j.quorum) << 16 | uint256(j.flags) << 24
+            | uint256(j.committed) << 32 | uint256(j.revealed) << 48 | uint256(j.excused) << 64 | uint256(j.deadline)
+            << 80 | uint256(j.seedBlock) << 120 | uint256(j.pricePerSeat) << 160;
+        assembly ("memory-safe") {
+            sstore(self.slot, slot0)
+        }
+        self.digest = j.digest;
+    }
+
+    function escrow(Job memory self) internal pure returns (uint256) {
+        return uint256(self.seats) * self.pricePerSeat;
+    }
+
+    /// @notice True when no seat that could still commit is missing.
+    function allCommitted(Job memory self) internal pure returns (bool) {
+        return count(self.committed | self.excused) == self.seats;
+    }
+
+    function allRevealed(Job memory self) internal pure returns (bool) {
+        return self.revealed == self.committed;
+    }
+
+    /// @notice True when refusals and vacancies leave too few seats for the quorum.
+    function hopeless(Job memory self) internal pure returns (bool) {
+        return count(self.excused) + self.quorum > self.seats;
+    }
+
+    function has(Job memory self, uint8 flag) internal pure returns (bool) {
+        return self.flags & flag != 0;
+    }
+
+    /// @notice Number of set bits.
+    function count(uint16 mask) internal pure returns (uint8 n) {
+        for (; mask != 0; mask &= mask - 1) {
+            ++n;
+        }
+    }
+
+    function bit(uint256 seat) internal pure returns (uint16) {
+        // forge-lint: disable-next-line(incorrect-shift)
+        return uint16(1 << seat);
+    }
+}

@@ -1,0 +1,1 @@
+"""Ids, jobs, commitments, transitions and errors: pure values, no input or output."""

@@ -1,0 +1,42 @@
+"""A worker's answer to a job, or why it gives none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from cloister.domain.errors import CloisterError
+
+
+class RefusalReason(IntEnum):
+    """Why a seat is given up (JOB-16)."""
+
+    COMMITMENT_MISMATCH = 1
+    CIPHERTEXT_UNAVAILABLE = 2
+    MODEL_UNAVAILABLE = 3
+    INVALID_INPUT = 4
+    SEALED_KEY_DOES_NOT_OPEN = 5
+    OUTPUT_TOO_LARGE = 6
+    OTHER = 7
+
+
+class CannotServe(CloisterError):
+    """A job cannot be done, and the fault is not this worker's."""
+
+    def __init__(self, reason: RefusalReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class CiphertextMissing(CloisterError):
+    """No blob store of this worker has the encrypted input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker commits to, and what it opens later. The output is sealed to the requester."""
+
+    commitment: bytes
+    output_commitment: bytes
+    salt: bytes
+    sealed_output: bytes

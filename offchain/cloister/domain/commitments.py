@@ -1,0 +1,86 @@
+"""Every hash of docs/spec/commitments.md, in the order of that page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+
+from cloister.domain.ids import Address, JobId, VersionId
+from cloister.domain.request import Request
+
+NO_PROOF = bytes(32)
+"""Stands where a proof system's commitment will: C_X, C_Y."""
+
+FIRST_ROUND = 0
+
+
+def domain_tag(name: str) -> bytes:
+    """D(name)."""
+    return keccak(f"cloister/1/{name}".encode())
+
+
+def version_id(chain_id: int, registry: Address, owner: Address, manifest_hash: bytes) -> VersionId:
+    """Id of a model version (MODEL-1)."""
+    types = ["uint256", "address", "address", "bytes32"]
+    return VersionId(keccak(encode(types, [chain_id, registry, owner, manifest_hash])))
+
+
+def secret_hash(seed_secret: bytes) -> bytes:
+    """What a request commits to and `deliver` opens."""
+    return keccak(encode(["bytes32"], [seed_secret]))
+
+
+def input_commitment(job_secret: bytes, response_key: bytes, encoded_input: bytes) -> bytes:
+    """Binds a job's input, its secret and the key that outputs are sealed to (JOB-13)."""
+    values = [domain_tag("input"), job_secret, response_key, keccak(encoded_input), NO_PROOF]
+    return keccak(encode(["bytes32"] * 5, values))
+
+
+def seed(job_id: JobId, prevrandao: bytes, seed_secret: bytes) -> bytes:
+    """Seed of a draw (DRAW-1)."""
+    return keccak(encode(["bytes32"] * 3, [job_id, prevrandao, seed_secret]))
+
+
+def committee_hash(committee: Sequence[Address]) -> bytes:
+    """What `deliver` names and every later call repeats; vacant seats are address 0."""
+    return keccak(encode(["address[]"], [list(committee)]))
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """Where a job lives: what every message sealed for it is bound to."""
+
+    chain_id: int
+    market: Address
+    job_id: JobId
+
+    def sealed_key_info(self, requester: Address, request: Request, worker: Address, key_epoch: int) -> bytes:
+        """HPKE info of the input key for one worker (market rule 6)."""
+        types = ["bytes32", "uint256", "address", "bytes32", "address", "bytes32", "address", "uint256"]
+        values: list[object] = [domain_tag("sealed-key"), self.chain_id, self.market, self.job_id]
+        values += [requester, request.version, worker, key_epoch]
+        values += [request.response_key, request.input_commitment, request.ciphertext_hash]
+        return keccak(encode([*types, "bytes32", "bytes32", "bytes32"], values))
+
+    def output_commitment(self, output_secret: bytes, encoded_output: bytes) -> bytes:
+        """Equal for equal outputs of one job, and for nothing else; hides the output from who lacks the secret."""
+        values = [domain_tag("output"), self.job_id, output_secret, keccak(encoded_output), NO_PROOF]
+        return keccak(encode(["bytes32"] * 5, values))
+
+    def commitment(
+        self, worker: Address, output_commitment: bytes, salt: bytes, round_: int = FIRST_ROUND
+    ) -> bytes:
+        """What a worker commits to before it reveals (JOB-11)."""
+        types = ["uint256", "address", "bytes32", "uint256", "address", "bytes32", "bytes32"]
+        values = [self.chain_id, self.market, self.job_id, round_, worker, output_commitment, salt]
+        return keccak(encode(types, values))
+
+    def sealed_output_info(self, worker: Address, output_commitment: bytes) -> bytes:
+        """HPKE info of an output sealed to the requester."""
+        types = ["bytes32", "uint256", "address", "bytes32", "address", "bytes32"]
+        tag = domain_tag("sealed-output")
+        values = [tag, self.chain_id, self.market, self.job_id, worker, output_commitment]
+        return keccak(encode(types, values))

@@ -1,0 +1,146 @@
+"""A job as its events tell it: fold `apply` over them and the market's own state comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from types import MappingProxyType
+
+from cloister.domain.errors import CloisterError
+from cloister.domain.events import (
+    CiphertextDemanded,
+    CiphertextPublished,
+    JobEvent,
+    JobRefunded,
+    JobRequested,
+    JobSettled,
+    KeysDelivered,
+    OutputCommitted,
+    OutputRevealed,
+    RefundReason,
+    RevealsOpened,
+    SeatRefused,
+)
+from cloister.domain.ids import NOBODY, Address, JobId
+from cloister.domain.request import Request
+
+
+class State(IntEnum):
+    """Where a job stands. The numbers are the contract's."""
+
+    NONE = 0
+    OPEN = 1
+    READY = 2
+    DEMANDED = 3
+    COMMITTED = 4
+    SETTLED = 5
+    REFUNDED = 6
+
+
+class ImpossibleHistory(CloisterError):
+    """Events came in an order that no market can emit: logs are missing, or the endpoint lies."""
+
+
+def _empty() -> Mapping[Address, OutputRevealed]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job. `deadline` is the Unix second at which `state` lapses."""
+
+    job_id: JobId
+    requester: Address
+    request: Request
+    seed_block: int
+    state: State
+    deadline: int
+    committee: tuple[Address, ...] = ()
+    sealed_keys: tuple[bytes, ...] = ()
+    committed: frozenset[Address] = frozenset()
+    refused: frozenset[Address] = frozenset()
+    revealed: Mapping[Address, OutputRevealed] = field(default_factory=_empty)
+    ciphertext: bytes | None = None
+    """Set once it was published on chain."""
+    result: bytes | None = None
+    """Output commitment of a settled job."""
+    agreeing: frozenset[Address] = frozenset()
+    refund_reason: RefundReason | None = None
+
+    @property
+    def over(self) -> bool:
+        """True when nothing more can happen to it."""
+        return self.state in (State.SETTLED, State.REFUNDED)
+
+    @property
+    def seated(self) -> tuple[Address, ...]:
+        """The workers drawn, without vacant seats."""
+        return tuple(worker for worker in self.committee if worker != NOBODY)
+
+    @property
+    def decidable(self) -> bool:
+        """True when enough seats committed for a quorum (JOB-14)."""
+        return len(self.committed) >= self.request.assurance.quorum
+
+    def sealed_key_for(self, worker: Address) -> bytes:
+        """The input key as it was sealed for a seated worker."""
+        return self.sealed_keys[self.committee.index(worker)]
+
+
+def apply(job: Job | None, event: JobEvent) -> Job:
+    """The job after one more event.
+
+    Raises ImpossibleHistory when the event cannot follow what came before.
+    """
+    if isinstance(event, JobRequested):
+        if job is not None:
+            raise _impossible(event)
+        return Job(
+            event.job_id, event.requester, event.request, event.seed_block, State.OPEN, event.deliver_by
+        )
+    if job is None or job.over:
+        raise _impossible(event)
+    match event:
+        case KeysDelivered():
+            return replace(
+                job,
+                state=State.READY,
+                deadline=event.commit_by,
+                committee=event.committee,
+                sealed_keys=event.sealed_keys,
+            )
+        case OutputCommitted():
+            return replace(job, committed=job.committed | {event.worker})
+        case RevealsOpened():
+            return replace(job, state=State.COMMITTED, deadline=event.reveal_by)
+        case OutputRevealed():
+            return replace(job, revealed=MappingProxyType({**job.revealed, event.worker: event}))
+        case SeatRefused():
+            return replace(job, refused=job.refused | {event.worker})
+        case CiphertextDemanded():
+            return replace(job, state=State.DEMANDED, deadline=event.publish_by)
+        case CiphertextPublished():
+            return replace(job, state=State.READY, deadline=event.commit_by, ciphertext=event.ciphertext)
+        case JobSettled():
+            agreeing = frozenset(w for i, w in enumerate(job.committee) if event.agreeing >> i & 1)
+            return replace(job, state=State.SETTLED, result=event.output_commitment, agreeing=agreeing)
+        case JobRefunded():
+            return replace(job, state=State.REFUNDED, refund_reason=event.reason)
+
+
+def fold(events: Iterable[JobEvent]) -> Job:
+    """The job that a whole history makes; at least one event."""
+    job: Job | None = None
+    for event in events:
+        job = apply(job, event)
+    if job is None:
+        raise ImpossibleHistory("A job without any event was asked for.")
+    return job
+
+
+def _impossible(event: JobEvent) -> ImpossibleHistory:
+    return ImpossibleHistory(
+        f"{type(event).__name__} cannot follow the earlier events of job 0x{event.job_id.hex()}.",
+        "Logs are missing: check that the endpoint is synchronised, or use another one.",
+    )

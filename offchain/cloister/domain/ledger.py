@@ -1,0 +1,70 @@
+"""All jobs that a process follows, kept so that a reorganised chain can take blocks back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from cloister.domain.events import JobEvent, JobRequested
+from cloister.domain.ids import JobId
+from cloister.domain.job import Job, apply, fold
+
+REORG_DEPTH = 128
+"""Blocks after which a finished job is forgotten. Chains finalise sooner; a deeper reorganisation is refused."""
+
+
+class Ledger:
+    """Folds events into jobs, and unfolds them when blocks are taken back.
+
+    Only jobs whose request was seen are kept: a reader that starts in mid-chain ignores older ones.
+    """
+
+    def __init__(self) -> None:
+        self._events: dict[JobId, list[tuple[int, JobEvent]]] = {}
+        self._jobs: dict[JobId, Job] = {}
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._jobs.values())
+
+    def get(self, job_id: JobId) -> Job | None:
+        """A job, or None when its request was not seen."""
+        return self._jobs.get(job_id)
+
+    def extend(self, events: Iterable[tuple[int, JobEvent]]) -> list[JobId]:
+        """Adds events with the numbers of their blocks, in chain order; returns the jobs they touch.
+
+        Raises ImpossibleHistory when an event cannot follow what came before.
+        """
+        touched: dict[JobId, None] = {}
+        for number, event in events:
+            known = self._jobs.get(event.job_id)
+            if known is None and not isinstance(event, JobRequested):
+                continue
+            self._jobs[event.job_id] = apply(known, event)
+            self._events.setdefault(event.job_id, []).append((number, event))
+            touched[event.job_id] = None
+        return list(touched)
+
+    def rollback(self, last: int) -> list[JobId]:
+        """Takes back every event above block `last`; returns the jobs that changed or vanished."""
+        touched = []
+        for job_id, events in list(self._events.items()):
+            kept = [(number, event) for number, event in events if number <= last]
+            if len(kept) == len(events):
+                continue
+            touched.append(job_id)
+            if kept:
+                self._events[job_id] = kept
+                self._jobs[job_id] = fold(event for _, event in kept)
+            else:
+                del self._events[job_id], self._jobs[job_id]
+        return touched
+
+    def prune(self, head: int) -> None:
+        """Forgets jobs that ended more than REORG_DEPTH blocks below `head`."""
+        for job_id, job in list(self._jobs.items()):
+            if job.over and self._events[job_id][-1][0] < head - REORG_DEPTH:
+                del self._events[job_id], self._jobs[job_id]
+
+    def first_block_of(self, job_ids: Iterable[JobId]) -> int | None:
+        """The lowest block in which any of these jobs has an event."""
+        return min((self._events[job_id][0][0] for job_id in job_ids if job_id in self._events), default=None)
