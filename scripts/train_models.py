@@ -6,8 +6,8 @@
 
 Training gives the same bits on every machine because no sum in it is ever rounded by order: activations,
 gradients and parameters are snapped to power-of-two grids coarse enough that each matrix product is exact in
-float64 (the largest sum takes 41 of 53 bits), the loss is a squared error (no exponentials), learning rates are
-powers of two, and random numbers come from SHAKE-256.
+float64 (the largest sum takes 41 of 53 bits), the loss is a squared error (no exponentials), learning rates
+are powers of two, and random numbers come from SHAKE-256.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ DIGITS = tuple(str(digit) for digit in range(10))
 RECIPES = (
     Recipe(
         name="breast-cancer",
-        description="Malignant or benign, from 30 measurements of cell nuclei (Wisconsin, 1995); a demonstration.",
+        description="Malignant or benign, from 30 measurements of cell nuclei (Wisconsin, 1995); a demo.",
         labels=("malignant", "benign"),
         data=breast_cancer,
         input_spec=InputSpec.fit,

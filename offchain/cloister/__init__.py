@@ -1,0 +1,1 @@
+"""Cloister: AI inference on machines that nobody has to trust."""

@@ -1,0 +1,133 @@
+"""Deploys the three contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple
+from typing import Any, cast
+
+import rlp  # type: ignore[import-untyped]
+from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_canonical_address, to_checksum_address
+from eth_utils.crypto import keccak
+from web3 import Web3
+from web3.exceptions import TimeExhausted
+from web3.types import TxParams
+
+from ..chain.artifacts import artifact
+from ..chain.deployment import Deployment, DeploymentFailed, DeployParameters, verify
+from ..chain.errors import InsufficientFunds, translated
+from ..domain.ids import Address
+
+GAS_MARGIN = 1.2
+RECEIPT_TIMEOUT = 300.0
+"""Seconds to wait for each of the three transactions."""
+
+
+def deploy(
+    w3: Web3,
+    account: LocalAccount,
+    parameters: DeployParameters | None = None,
+    *,
+    timeout: float = RECEIPT_TIMEOUT,
+    report: Callable[[str], None] = lambda _: None,
+) -> Deployment:
+    """Deploys ModelRegistry, NodeRegistry and JobMarket from `account` and checks the result with `verify`.
+
+    The account must send nothing else meanwhile: the registry is told the address that the market will get
+    from the account's nonce. `report` is called with one line per contract; `timeout`, in seconds, holds for
+    each.
+
+    Raises InsufficientFunds before it sends anything, DeploymentFailed when a transaction is not mined in
+    time or reverts or the result is not wired right, and what `translated` raises. A failed deployment costs
+    its gas and harms nothing: deploy again.
+    """
+    parameters = parameters or DeployParameters()
+    sender = _Deployer(w3, account, timeout, report)
+    sender.check_funds()
+    market = _create_address(account.address, sender.nonce + 2)
+    models, block = sender.create("ModelRegistry")
+    registry_arguments = (market, parameters.epoch_length, parameters.exit_delay, parameters.minimum_stake)
+    nodes, _ = sender.create("NodeRegistry", *registry_arguments)
+    created, _ = sender.create("JobMarket", nodes, models, astuple(parameters.market))
+    if created != market:
+        raise DeploymentFailed(f"The market is at {created}, not at {market}.", "Deploy again.")
+    with translated():
+        deployment = Deployment(w3.eth.chain_id, nodes, models, market, block)
+    verify(w3, deployment, parameters)
+    return deployment
+
+
+class _Deployer:
+    """Sends creations one by one."""
+
+    def __init__(self, w3: Web3, account: LocalAccount, timeout: float, report: Callable[[str], None]) -> None:
+        self._w3 = w3
+        self._account = account
+        self._timeout = timeout
+        self._report = report
+        with translated():
+            self._chain_id = w3.eth.chain_id
+            self.nonce = w3.eth.get_transaction_count(account.address, "pending")
+
+    def check_funds(self) -> None:
+        # No estimate: creating the market cannot be simulated before the registry that it checks exists.
+        gas = sum(_creation_gas(len(artifact(name).bytecode) // 2) for name in _CREATED)
+        fees = self._fees()
+        price = int(fees.get("maxFeePerGas", fees.get("gasPrice", 0)))
+        with translated():
+            balance = self._w3.eth.get_balance(self._account.address)
+        if balance < gas * price:
+            raise InsufficientFunds(
+                f"Deploying takes up to {gas * price / 1e18:.6f} ether, {gas:,} gas at {price / 1e9:.3f} gwei; "
+                f"{self._account.address} has {balance / 1e18:.6f}.",
+                "Send ether to the account, or wait for lower fees.",
+            )
+
+    def create(self, name: str, *arguments: Any) -> tuple[Address, int]:
+        """Address and block of the new contract."""
+        compiled = artifact(name)
+        constructor = self._w3.eth.contract(abi=compiled.abi, bytecode=compiled.bytecode).constructor(*arguments)
+        with translated():
+            gas = int(constructor.estimate_gas({"from": self._account.address}) * GAS_MARGIN)
+            fields: TxParams = {**self._fees(), "chainId": self._chain_id, "nonce": self.nonce, "gas": gas}
+            signed = self._account.sign_transaction(cast(Any, constructor.build_transaction(fields)))
+            hash_ = self._w3.eth.send_raw_transaction(signed.raw_transaction)
+            self.nonce = cast(Any, self.nonce + 1)
+            try:
+                receipt = self._w3.eth.wait_for_transaction_receipt(hash_, timeout=self._timeout, poll_latency=0.1)
+            except TimeExhausted as exc:
+                raise DeploymentFailed(
+                    f"Creating {name} ({hash_.to_0x_hex()}) is not mined after {self._timeout:.0f} s.",
+                    "Wait until the account's transactions are mined, then deploy again.",
+                ) from exc
+        address = receipt.get("contractAddress")
+        if receipt["status"] != 1 or address is None:
+            raise DeploymentFailed(
+                f"Creating {name} ({hash_.to_0x_hex()}) reverted.",
+                "Another transaction of the account may have come between: stop it and deploy again.",
+            )
+        self._report(f"{name} {address} ({receipt['gasUsed']:,} gas)")
+        return Address(address), receipt["blockNumber"]
+
+    def _fees(self) -> TxParams:
+        with translated():
+            base_fee = self._w3.eth.get_block("latest").get("baseFeePerGas")
+            if base_fee is None:
+                return {"gasPrice": self._w3.eth.gas_price}
+            tip = self._w3.eth.max_priority_fee
+        return {"maxFeePerGas": cast(Any, 2 * base_fee + tip), "maxPriorityFeePerGas": tip}
+
+
+_CREATED = ("ModelRegistry", "NodeRegistry", "JobMarket")
+
+
+def _creation_gas(code: int) -> int:
+    """At most what creating a contract from `code` bytes costs: every byte is stored, none is zero."""
+    calldata = 40 * code  # EIP-7623's floor, above the 16 that count without it
+    return 53_000 + max(calldata, 16 * code + 200 * code + 2 * (code // 32 + 1)) + 100_000
+
+
+def _create_address(account: str, nonce: int) -> Address:
+    """The address that CREATE gives: EIP-161's account, the nonce of the creating transaction."""
+    return Address(to_checksum_address(keccak(rlp.encode([to_canonical_address(account), nonce]))[12:]))

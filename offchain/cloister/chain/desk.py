@@ -1,0 +1,70 @@
+"""A worker's transactions in its jobs, each under an intent of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cloister.chain.call import Call
+from cloister.chain.market import Market
+from cloister.chain.sender import Outbox, Sender
+from cloister.domain.answer import Answer, RefusalReason
+from cloister.domain.decisions import Progress
+from cloister.domain.ids import JobId, hexed
+from cloister.domain.job import Job
+
+
+class Desk:
+    """Sends what the worker decided, once; `demand_deposit` in wei."""
+
+    def __init__(self, market: Market, sender: Sender, outbox: Outbox, demand_deposit: int) -> None:
+        self._market = market
+        self._sender = sender
+        self._outbox = outbox
+        self._demand_deposit = demand_deposit
+
+    def commit(self, job: Job, commitment: bytes) -> None:
+        """Commits this worker's seat."""
+        self._send("commit", job, self._market.commit(job.job_id, job.committee, commitment))
+
+    def reveal(self, job: Job, answer: Answer) -> None:
+        """Opens the commitment."""
+        call = self._market.reveal(
+            job.job_id, job.committee, answer.output_commitment, answer.salt, answer.sealed_output
+        )
+        self._send("reveal", job, call)
+
+    def refuse(self, job: Job, reason: RefusalReason) -> None:
+        """Gives the seat up."""
+        self._send("refuse", job, self._market.refuse(job.job_id, job.committee, reason))
+
+    def demand(self, job: Job) -> None:
+        """Asks for the ciphertext on chain."""
+        self._send("demand", job, self._market.demand(job.job_id, job.committee, self._demand_deposit))
+
+    def close(self, job: Job) -> None:
+        """Ends a job whose deadline has passed."""
+        self._send("close", job, self._market.close(job.job_id, job.committee))
+
+    def progress(self, job_id: JobId) -> Progress:
+        """What was sent for a job, mined or not; what was mined and reverted does not count."""
+        return Progress(
+            committed=self._sent("commit", job_id),
+            revealed=self._sent("reveal", job_id),
+            withdrew=self._sent("refuse", job_id),
+            demanded=self._sent("demand", job_id),
+            closed=self._sent("close", job_id),
+        )
+
+    def settle(self) -> Iterable[tuple[str, bool]]:
+        """Transactions mined since the last call: what for, and whether they succeeded."""
+        return [(intent, receipt.succeeded) for intent, receipt in self._sender.settle()]
+
+    def _send(self, what: str, job: Job, call: Call) -> None:
+        self._sender.send(_intent(what, job.job_id), call)
+
+    def _sent(self, what: str, job_id: JobId) -> bool:
+        return self._outbox.find(_intent(what, job_id)) is not None
+
+
+def _intent(what: str, job_id: JobId) -> str:
+    return f"{what}:{hexed(job_id)}"

@@ -1,0 +1,104 @@
+"""What to do about each custom error of the contracts. A test holds the table complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+HINTS: Mapping[str, str] = MappingProxyType(
+    {
+        # BlockHeader, in deliver
+        "BlockHeader_HashUnavailable": (
+            "Before the seed block is mined: wait for the block after it. After 8191 blocks: the "
+            "header can no longer "
+            "be proved; close the job when its deadline has passed."
+        ),
+        "BlockHeader_Malformed": ("This chain's headers have another format: Cloister's draw cannot run on it."),
+        "BlockHeader_Mismatch": (
+            "The seed block was replaced by a reorganisation, or the RPC endpoint lies: fetch the "
+            "header again and "
+            "draw anew before sealing any key."
+        ),
+        # JobMarket: request
+        "JobMarket_LevelNotAvailable": "Ask for AGREED, the one level of this version.",
+        "JobMarket_BadCommittee": "Choose 2 to maxSeats seats and a quorum above half of them.",
+        "JobMarket_PriceChanged": "The owner changed the price: request again.",
+        "JobMarket_WrongPayment": "Send exactly seats x price.",
+        "JobMarket_AlreadyRequested": ("This very job was posted before: choose another nonce to post it once more."),
+        # JobMarket: any later call
+        "JobMarket_UnknownJob": (
+            "Check the job id, the market's address and the chain; the request may not be mined yet."
+        ),
+        "JobMarket_WrongState": "Somebody else moved the job on: read it again and act on its present state.",
+        "JobMarket_TooLate": "The window has passed: close the job instead.",
+        "JobMarket_TooEarly": "Wait until the chain's time has passed the deadline.",
+        "JobMarket_WrongCommittee": ("Take the committee from the job's KeysDelivered event, vacant seats included."),
+        "JobMarket_NotSeated": ("This account was not drawn for the job: use the account that was, or leave the job."),
+        # JobMarket: deliver
+        "JobMarket_WrongSecret": "Derive the seed secret from the root secret of this very request.",
+        "JobMarket_SeatsForgotten": (
+            "The stakes of the request's epoch are gone: close the job when its deadline has passed and request again."
+        ),
+        "JobMarket_DrawMismatch": (
+            "The draw moved, by a reorganisation or by stake that was locked meanwhile: draw again "
+            "and seal the keys "
+            "for the new committee."
+        ),
+        "JobMarket_SealedKeysLength": "Send 80 bytes per seated worker, in the committee's order.",
+        # JobMarket: commit, reveal, refuse
+        "JobMarket_AlreadyCommitted": "This seat's commitment is on chain: reveal it when reveals open.",
+        "JobMarket_AlreadyRevealed": "Nothing is left to do for this seat.",
+        "JobMarket_Excused": "This seat is vacant or refused the job: nothing is left to do for it.",
+        "JobMarket_NotCommitted": "Only a seat that committed can reveal: nothing is left to do for it.",
+        "JobMarket_WrongOpening": ("Reveal the output commitment and the salt of the commitment that this seat sent."),
+        "JobMarket_ZeroOutput": "An output commitment is a hash and never zero: compute it again.",
+        "JobMarket_SealedOutputTooLong": (
+            "The output is too large: refuse such a job with reason 6 before the commit."
+        ),
+        # JobMarket: demand, publish
+        "JobMarket_WrongDeposit": "Send exactly the demand deposit of the market's parameters.",
+        "JobMarket_AlreadyPublished": ("The ciphertext is on chain: take it from the CiphertextPublished event."),
+        "JobMarket_Unpublishable": ("A ciphertext above 64 KiB cannot be demanded: refuse the job with reason 2."),
+        "JobMarket_WrongCiphertext": ("These bytes are not the job's input: publish the blob that the request names."),
+        # JobMarket: money and deployment
+        "JobMarket_NoCredit": "The market owes this account nothing: there is nothing to withdraw.",
+        "JobMarket_TransferFailed": "The payee refuses plain payments: only its own code can change that.",
+        "JobMarket_NotRegistry": ("Money reaches the market through request and demand only: do not send it any."),
+        "JobMarket_BadParameters": (
+            "Deploy the registry with this market's address first, keep silentBps < wrongBps <= 10000 "
+            "and every "
+            "window positive, and let the exit delay exceed the longest life of a job."
+        ),
+        # ModelRegistry
+        "ModelRegistry_AlreadyPublished": ("This account published this manifest before: change its price instead."),
+        "ModelRegistry_NotPublished": "Check the version id, the registry's address and the chain.",
+        "ModelRegistry_NotOwner": "Use the account that published the version.",
+        "ModelRegistry_Deprecated": "The owner retired this version for good: choose another one.",
+        "ModelRegistry_ZeroPrice": "Set a price of at least 1 wei.",
+        "ModelRegistry_ZeroManifest": "Package the model first: its manifest's SHA-256 is its name.",
+        "ModelRegistry_UriTooLong": "Shorten the URI.",
+        # NodeRegistry
+        "NodeRegistry_NotMarket": "Only the market locks and slashes: check the deployment file.",
+        "NodeRegistry_AlreadyRegistered": ("This account has its place: top up its stake or replace its keys instead."),
+        "NodeRegistry_NotRegistered": "Register this account as a worker first.",
+        "NodeRegistry_StakeTooSmall": "Register with at least the minimum stake.",
+        "NodeRegistry_StakeTooLarge": "No account can hold that much stake: send less.",
+        "NodeRegistry_Exiting": ("This worker announced its exit: withdraw after the delay, then register again."),
+        "NodeRegistry_NotExiting": "Announce the exit first and wait for the exit delay.",
+        "NodeRegistry_TooEarly": "Wait until the exit delay has passed.",
+        "NodeRegistry_StakeLocked": (
+            "Jobs still lock stake of this worker: wait for their end, or close overdue ones."
+        ),
+        "NodeRegistry_ZeroKey": "Give an HPKE key and a signer address that are not zero.",
+        "NodeRegistry_EndpointTooLong": "Shorten the endpoint.",
+        "NodeRegistry_NotEnoughFree": "A drawn worker's stake was locked meanwhile: draw again.",
+        "NodeRegistry_PenaltyTooLarge": ("This is a defect of the contracts: report it with the transaction's hash."),
+        "NodeRegistry_TransferFailed": "The payee refuses plain payments: only its own code can change that.",
+        "NodeRegistry_ZeroParameter": ("Deploy with non-zero parameters and a minimum stake of at least 1 gwei."),
+        # libraries
+        "StakeTree_Forgotten": (
+            "Stakes are remembered for two epochs only: ask for the present epoch or the one before."
+        ),
+        "SafeCastOverflowedUintDowncast": "An amount exceeds what the contract stores: use a smaller one.",
+    }
+)

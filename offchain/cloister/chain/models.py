@@ -1,0 +1,75 @@
+"""ModelRegistry: its calls and views as domain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from web3.contract import Contract
+
+from cloister.chain.artifacts import artifact
+from cloister.chain.call import Call
+from cloister.chain.connection import Connection
+from cloister.chain.errors import translated
+from cloister.domain.errors import InvalidInput
+from cloister.domain.ids import Address, BlobId, VersionId, hexed
+
+NO_POLICY = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A published model version; `price` is wei per agreeing worker."""
+
+    version_id: VersionId
+    owner: Address
+    price: int
+    deprecated: bool
+    manifest: BlobId
+    uri: str
+
+
+class Models:
+    """One deployed ModelRegistry, published to from block `first_block` on."""
+
+    def __init__(self, connection: Connection, address: Address, first_block: int) -> None:
+        self.address = address
+        self._connection = connection
+        self._first_block = first_block
+        self._contract: Contract = connection.w3.eth.contract(
+            cast(Any, address), abi=artifact("ModelRegistry").abi
+        )
+
+    def publish(self, manifest: BlobId, price: int, uri: str) -> Call:
+        """Publishes a version under the sender's name."""
+        return self._call("publish", manifest, NO_POLICY, price, uri)
+
+    def set_price(self, version: VersionId, price: int) -> Call:
+        """Changes the price of later jobs."""
+        return self._call("setPrice", version, price)
+
+    def deprecate(self, version: VersionId) -> Call:
+        """Ends new jobs for a version."""
+        return self._call("deprecate", version)
+
+    def version(self, version_id: VersionId) -> Version:
+        """One version. Raises InvalidInput when it was never published."""
+        with translated():
+            found = self._contract.functions.version(version_id).call()
+        owner, price, deprecated, manifest, _policy, uri = found
+        if int(owner, 16) == 0:
+            raise InvalidInput(
+                f"No model version {hexed(version_id)} is published.",
+                "`cloister models` lists those that are.",
+            )
+        return Version(version_id, Address(owner), price, deprecated, BlobId(manifest), uri)
+
+    def versions(self) -> list[Version]:
+        """Every version ever published, oldest first."""
+        event = self._contract.events.VersionPublished()
+        with translated():
+            logs = event.get_logs(from_block=self._first_block)
+        return [self.version(VersionId(log["args"]["version"])) for log in logs]
+
+    def _call(self, name: str, *args: object) -> Call:
+        return Call(self.address, bytes.fromhex(self._contract.encode_abi(name, list(args))[2:]))

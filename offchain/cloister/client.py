@@ -1,0 +1,345 @@
+"""What a requester and a model owner do: publish, request, deliver, wait, read.
+
+    client = connect(settings, password)                       # cloister.bootstrap
+    job_id = client.request(version, rows, Assurance.parse("agreed(3,2)"))
+    result = client.wait(job_id)
+
+`request` writes the job's root secret to the journal before it pays. Whatever stops the process after that, `wait` takes
+the job up again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from cloister.chain.connection import Confirmations, Connection
+from cloister.chain.errors import ContractError
+from cloister.chain.market import Market, Parameters
+from cloister.chain.models import Models
+from cloister.chain.nodes import Nodes
+from cloister.chain.sender import Receipt, Sender
+from cloister.domain.commitments import (
+    JobContext,
+    committee_hash,
+    input_commitment,
+    secret_hash,
+    seed,
+    version_id,
+)
+from cloister.domain.decisions import RequesterAction, decide_as_requester
+from cloister.domain.errors import CloisterError, InvalidInput
+from cloister.domain.ids import NOBODY, Address, JobId, VersionId, hexed
+from cloister.domain.job import Job, State, fold
+from cloister.domain.request import MAX_SEALED_OUTPUT, Assurance, Request
+from cloister.fixedpoint import Package, decode_output, encode_input
+from cloister.fixedpoint.limits import MAX_MANIFEST_BYTES
+from cloister.fixedpoint.manifest import Manifest
+from cloister.sealing.envelope import encrypt_input
+from cloister.sealing.errors import SealError, UnusableKey
+from cloister.sealing.hpke import OVERHEAD_BYTES, open_sealed, seal
+from cloister.sealing.keys import JobSecrets, new_secret
+from cloister.sealing.vault import Vault
+from cloister.storage.blobs import BlobStores
+from cloister.storage.journal import Journal, StoredRequest
+
+log = structlog.get_logger()
+
+SEALED_KEY_BYTES = 80
+
+
+class UnknownJob(CloisterError):
+    """The market has no such job."""
+
+
+class NotYourJob(CloisterError):
+    """This account's journal has no secret for the job."""
+
+
+class NotEnoughWorkers(CloisterError):
+    """A committee cannot be drawn now."""
+
+
+class OutputWithheld(CloisterError):
+    """A settled job whose sealed outputs do not open to the agreed result."""
+
+
+class StillRunning(CloisterError):
+    """A job was not over when the wait ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The end of a job.
+
+    `outputs` are integers (n, labels) with the model's fractional bits, and `predictions` the label with the highest
+    output of each row; both are None for a refunded job.
+    """
+
+    job: Job
+    outputs: NDArray[np.int64] | None = None
+    predictions: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class Client:
+    """Acts for one account. Methods raise ContractError, RpcUnavailable and InsufficientFunds of `cloister.chain`."""
+
+    connection: Connection
+    market: Market
+    nodes: Nodes
+    models: Models
+    sender: Sender
+    blobs: BlobStores
+    journal: Journal
+    vault: Vault
+    first_block: int
+    confirmations: Confirmations = "latest"
+    sleep: Callable[[float], None] = time.sleep
+    poll_seconds: float = 0.25
+    _parameters: Parameters | None = field(default=None, repr=False)
+
+    @property
+    def account(self) -> Address:
+        """The account that pays and signs."""
+        return self.sender.address
+
+    # The model owner's part
+
+    def publish(self, package: Package, price: int, uri: str = "") -> VersionId:
+        """Stores a package and registers it for `price` wei per agreeing worker; returns the version's id.
+
+        Publishing the same package again stores it again and returns the same id.
+        """
+        version = version_id(self.connection.chain_id, self.models.address, self.account, package.digest)
+        self.blobs.put(package.weights_bytes)
+        manifest = self.blobs.put(package.manifest_bytes)
+        try:
+            self.sender.transact(f"publish:{hexed(version)}", self.models.publish(manifest, price, uri))
+        except ContractError as error:
+            if error.name != "ModelRegistry_AlreadyPublished":
+                raise
+        return version
+
+    def manifest(self, version: VersionId) -> Manifest:
+        """The manifest of a published version. Raises InvalidInput, BlobMissing or BlobCorrupt."""
+        return Manifest.from_bytes(self.blobs.get(self.models.version(version).manifest, MAX_MANIFEST_BYTES))
+
+    # The requester's part
+
+    def request(self, version: VersionId, rows: Any, assurance: Assurance) -> JobId:
+        """Encrypts integer rows (n, *input shape), pays the escrow and posts the job.
+
+        Raises InvalidInput for rows that the model does not take and NotEnoughWorkers when no quorum can be drawn now.
+        Nothing was paid in either case. The job goes on when `wait` is called, in this process or a later one.
+        """
+        published = self.models.version(version)
+        if published.deprecated:
+            raise InvalidInput(
+                f"Model version {hexed(version)} takes no more jobs.", "`cloister models` lists others."
+            )
+        plaintext = self._encode(version, rows)
+        self._check_workers(assurance, published.price * self.parameters.stake_ratio)
+
+        root = new_secret()
+        derived = JobSecrets.from_root(root)
+        ciphertext = encrypt_input(plaintext, derived.job_secret, version)
+        request = Request(
+            nonce=derived.nonce,
+            version=version,
+            assurance=assurance,
+            price_per_seat=published.price,
+            input_commitment=input_commitment(derived.job_secret, derived.response_public_key, plaintext),
+            ciphertext_hash=self.blobs.put(ciphertext),
+            ciphertext_size=len(ciphertext),
+            response_key=derived.response_public_key,
+            secret_hash=secret_hash(derived.seed_secret),
+        )
+        job_id = request.job_id(self.connection.chain_id, self.market.address, self.account)
+        block = self.connection.head().number
+        stored = StoredRequest(job_id, self.vault.close(root, job_id), request.ciphertext_hash, block)
+        self.journal.record_request(stored)
+        self.sender.transact(_intent("request", job_id), self.market.request(request))
+        log.info("job requested", job=hexed(job_id), escrow_wei=request.escrow, assurance=str(assurance))
+        return job_id
+
+    def job(self, job_id: JobId) -> Job:
+        """A job as the chain tells it. Raises UnknownJob."""
+        stored = self.journal.request(job_id)
+        events = self.market.history(job_id, stored.block if stored else self.first_block)
+        if not events:
+            raise UnknownJob(
+                f"The market {self.market.address} has no job {hexed(job_id)}.",
+                "Check the id and the deployment; `cloister jobs` lists those it has.",
+            )
+        return fold(events)
+
+    def step(self, job_id: JobId) -> Job:
+        """Does the requester's next step in a job, if there is one, and returns the job as it was before.
+
+        Delivers the keys when the seed is known, publishes the ciphertext when a worker demands it, and closes the
+        job when a deadline has passed.
+        """
+        job = self.job(job_id)
+        if job.requester != self.account:
+            return job
+        head = self.connection.head()
+        seed_ready = self.connection.head(self.confirmations).number >= job.seed_block
+        action = decide_as_requester(job, head.timestamp, seed_ready, self.parameters.reveal_window)
+        try:
+            match action:
+                case RequesterAction.DELIVER:
+                    self._deliver(job)
+                case RequesterAction.PUBLISH:
+                    ciphertext = self.blobs.get(job.request.ciphertext_hash)
+                    call = self.market.publish(job.request, job.requester, ciphertext)
+                    self.sender.transact(_intent("publish-input", job_id), call)
+                case RequesterAction.CLOSE:
+                    call = self.market.close(job_id, job.committee)
+                    self.sender.transact(_intent("close", job_id), call)
+                case None:
+                    pass
+        except ContractError:
+            # Somebody else may have moved the job first; then the error says nothing.
+            if self.market.state(job_id) is job.state:
+                raise
+        return job
+
+    def wait(
+        self, job_id: JobId, timeout: float | None = None, progress: Callable[[Job], None] = lambda job: None
+    ) -> Result:
+        """Sees a job through to its end and reads the result; `progress` is told whenever the job has moved.
+
+        Raises StillRunning after `timeout` seconds. Waiting again goes on where it stopped.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        told: Job | None = None
+        while not (job := self.step(job_id)).over:
+            if job != told:
+                progress(job)
+                told = job
+            if deadline is not None and time.monotonic() > deadline:
+                raise StillRunning(
+                    f"Job {hexed(job_id)} is {job.state.name.lower()} after {timeout:.0f} s.",
+                    f"Go on with: cloister result {hexed(job_id)} --wait",
+                )
+            self.sleep(self.poll_seconds)
+        progress(job)
+        return self.result(job_id)
+
+    def result(self, job_id: JobId) -> Result:
+        """Opens the result of a job that this account requested, checked against what the committee agreed on.
+
+        Raises StillRunning, NotYourJob, and OutputWithheld when no agreeing worker's sealed output opens to the result.
+        """
+        job = self.job(job_id)
+        if not job.over:
+            raise StillRunning(
+                f"Job {hexed(job_id)} is {job.state.name.lower()}.", "Wait for it with --wait."
+            )
+        if job.state is State.REFUNDED:
+            return Result(job)
+        derived = self._secrets(job)
+        context = self._context(job_id)
+        manifest = self.manifest(job.request.version)
+        for worker in job.agreeing:
+            reveal = job.revealed[worker]
+            info = context.sealed_output_info(worker, reveal.output_commitment)
+            try:
+                output = open_sealed(reveal.sealed_output, derived.response_private_key, info)
+            except SealError:
+                continue
+            if context.output_commitment(derived.output_secret, output) == job.result:
+                outputs = decode_output(output, manifest)
+                labels = tuple(str(manifest.labels[index]) for index in outputs.argmax(axis=1))
+                return Result(job, outputs, labels)
+        raise OutputWithheld(
+            f"None of the sealed outputs of job {hexed(job_id)} opens to the agreed result.",
+            "The workers agreed on an output and hid it from you. Keep the job id; docs/known-issues.md tells what is planned.",
+        )
+
+    def withdraw(self) -> Receipt | None:
+        """Pays out this account's credit; None when there is none."""
+        if self.market.credit(self.account) == 0:
+            return None
+        head = self.connection.head().number
+        return self.sender.transact(f"withdraw:{head}", self.market.withdraw(self.account))
+
+    @property
+    def parameters(self) -> Parameters:
+        """The market's parameters; they never change."""
+        if self._parameters is None:
+            self._parameters = self.market.parameters()
+        return self._parameters
+
+    def _encode(self, version: VersionId, rows: Any) -> bytes:
+        manifest = self.manifest(version)
+        plaintext = encode_input(rows, manifest)
+        output = 4 * len(rows) * len(manifest.labels)
+        if output + OVERHEAD_BYTES > MAX_SEALED_OUTPUT:
+            most = (MAX_SEALED_OUTPUT - OVERHEAD_BYTES) // (4 * len(manifest.labels))
+            raise InvalidInput(
+                f"{len(rows)} rows give an output of {output} bytes; at most 1024 fit a job.",
+                f"Send at most {most} rows per job.",
+            )
+        return plaintext
+
+    def _check_workers(self, assurance: Assurance, lock_each: int) -> None:
+        epoch = self.nodes.epoch_of(self.connection.head().number)
+        trial = self.nodes.draw(secrets.token_bytes(32), assurance.seats, epoch, lock_each)
+        seated = sum(worker != NOBODY for worker in trial)
+        if seated < assurance.quorum:
+            raise NotEnoughWorkers(
+                f"{assurance} needs {assurance.quorum} workers; {seated} can be drawn now.",
+                "Wait until stake has aged by one epoch or locked stake is free (`cloister nodes`), or ask for fewer.",
+            )
+
+    def _deliver(self, job: Job) -> None:
+        derived = self._secrets(job)
+        header, prevrandao = self.connection.header(job.seed_block)
+        epoch = self.nodes.epoch_of(job.seed_block - self.parameters.seed_delay)
+        drawn = seed(job.job_id, prevrandao, derived.seed_secret)
+        lock_each = job.request.price_per_seat * self.parameters.stake_ratio
+        committee = self.nodes.draw(drawn, job.request.assurance.seats, epoch, lock_each)
+        keys = self._seal_keys(job, committee, derived.job_secret)
+        call = self.market.deliver(job.request, derived.seed_secret, header, committee_hash(committee), keys)
+        self.sender.transact(_intent("deliver", job.job_id), call)
+        log.info("keys delivered", job=hexed(job.job_id), committee=[w for w in committee if w != NOBODY])
+
+    def _seal_keys(self, job: Job, committee: Sequence[Address], job_secret: bytes) -> list[bytes]:
+        context = self._context(job.job_id)
+        keys = []
+        for worker in committee:
+            if worker == NOBODY:
+                continue
+            node = self.nodes.node(worker)
+            info = context.sealed_key_info(job.requester, job.request, worker, node.key_epoch)
+            try:
+                keys.append(seal(job_secret, node.hpke_key, info))
+            except UnusableKey:
+                # Its own doing; the seat stays useless to it and the others must not wait.
+                keys.append(secrets.token_bytes(SEALED_KEY_BYTES))
+        return keys
+
+    def _secrets(self, job: Job) -> JobSecrets:
+        stored = self.journal.request(job.job_id)
+        if stored is None:
+            raise NotYourJob(
+                f"The journal {self.journal.path} has no secret for job {hexed(job.job_id)}.",
+                "Only the account and data folder that requested a job can deliver it and read its result.",
+            )
+        return JobSecrets.from_root(self.vault.open(stored.sealed_root, job.job_id))
+
+    def _context(self, job_id: JobId) -> JobContext:
+        return JobContext(self.connection.chain_id, self.market.address, job_id)
+
+
+def _intent(what: str, job_id: JobId) -> str:
+    return f"{what}:{hexed(job_id)}"

@@ -1,0 +1,48 @@
+"""Linear maps on tensors, exact for integers.
+
+Integers travel as float64. Every map here only copies, multiplies and adds (convolution copies its windows
+out and is one matrix product), so if the sum of magnitudes of all addends stays below 2^53 then every partial
+sum is an exact integer in any order: thread count, batch size and machine cannot change a bit.
+`intervals.py` proves that bound for the actual weights before anything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from torch import Tensor
+from torch.nn import functional
+
+from cloister.fixedpoint.graph import Conv2d, Dense, Flatten, LinearMap, SumPool
+
+
+def apply_map(step: LinearMap, x: Tensor, weight: Tensor | None) -> Tensor:
+    """Send float64 rows x of shape (n, *in) through one map; returns (n, *out)."""
+    match step:
+        case SumPool():
+            return functional.avg_pool2d(x, step.kernel, step.stride, step.padding, divisor_override=1)
+        case Flatten():
+            return x.flatten(1)
+        case Dense():
+            assert weight is not None
+            return x @ weight.T
+        case Conv2d():
+            assert weight is not None
+            _, height, width = step.out_shape(tuple(x.shape[1:]))
+            windows = functional.unfold(x, step.kernel, padding=step.padding, stride=step.stride)
+            return (weight.flatten(1) @ windows).reshape(len(x), -1, height, width)
+
+
+def apply_maps(steps: Iterable[LinearMap], x: Tensor, weight: Tensor | None) -> Tensor:
+    """Send rows through a chain that holds at most one learned map, whose weight is given."""
+    for step in steps:
+        x = apply_map(step, x, weight)
+    return x
+
+
+def broadcast_bias(bias: Tensor, shape: Sequence[int]) -> Tensor:
+    """A bias per channel or per entry, made to add to rows of `shape`."""
+    return bias if bias.dim() == len(shape) else bias.reshape(-1, *[1] * (len(shape) - 1))
+
+
+Tensors = Mapping[str, Tensor]

@@ -1,0 +1,169 @@
+"""One job from sealed key to sealed output: the part of a worker that sees plaintext.
+
+Nothing here touches the chain or the journal, so that it can move into an enclave as it stands.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from cloister.domain.answer import Answer, CannotServe, CiphertextMissing, RefusalReason
+from cloister.domain.commitments import FIRST_ROUND, JobContext, input_commitment
+from cloister.domain.ids import Address, BlobId, VersionId, hexed
+from cloister.domain.job import Job
+from cloister.domain.request import MAX_SEALED_OUTPUT
+from cloister.fixedpoint import (
+    InvalidModelInput,
+    InvalidPackage,
+    Package,
+    RangeExceeded,
+    decode_input,
+    encode_output,
+)
+from cloister.fixedpoint.limits import MAX_MANIFEST_BYTES, MAX_WEIGHTS_BYTES
+from cloister.fixedpoint.manifest import Manifest
+from cloister.sealing.envelope import decrypt_input
+from cloister.sealing.errors import SealError
+from cloister.sealing.hpke import OVERHEAD_BYTES, open_sealed, seal
+from cloister.sealing.keys import WorkerKeys, output_secret
+from cloister.storage.blobs import BlobStores
+from cloister.storage.errors import BlobCorrupt, BlobMissing, BlobTooLarge, StoreUnavailable
+
+UNREADABLE = (BlobMissing, BlobCorrupt, BlobTooLarge, StoreUnavailable)
+
+
+class PackageCache:
+    """Verified packages by version, the least recently used dropped first.
+
+    `manifest_of` gives a version's manifest hash as the registry has it.
+    """
+
+    def __init__(self, blobs: BlobStores, manifest_of: Callable[[VersionId], BlobId], size: int = 8) -> None:
+        self._blobs = blobs
+        self._manifest_of = manifest_of
+        self._size = size
+        self._packages: OrderedDict[VersionId, Package] = OrderedDict()
+
+    def get(self, version: VersionId) -> Package:
+        """The package of a published version.
+
+        Raises BlobMissing, BlobCorrupt, InvalidPackage and RangeExceeded.
+        """
+        package = self._packages.get(version)
+        if package is None:
+            package = fetch_package(self._blobs, self._manifest_of(version))
+            self._packages[version] = package
+            if len(self._packages) > self._size:
+                self._packages.popitem(last=False)
+        self._packages.move_to_end(version)
+        return package
+
+
+def fetch_package(blobs: BlobStores, manifest_id: BlobId) -> Package:
+    """Reads a package from its manifest's hash, and checks all of it."""
+    manifest = blobs.get(manifest_id, MAX_MANIFEST_BYTES)
+    weights = blobs.get(
+        BlobId(bytes.fromhex(Manifest.from_bytes(manifest).weights.sha256)), MAX_WEIGHTS_BYTES
+    )
+    return Package.from_bytes(manifest, weights, digest=manifest_id)
+
+
+class PlainInference:
+    """Runs jobs in this process, for worker `me`.
+
+    `keys_of` lists (key epoch, keys) with which sealed input keys may have been made, newest first.
+    """
+
+    def __init__(
+        self,
+        chain_id: int,
+        market: Address,
+        me: Address,
+        keys_of: Callable[[], Sequence[tuple[int, WorkerKeys]]],
+        packages: PackageCache,
+        blobs: BlobStores,
+    ) -> None:
+        self._chain_id = chain_id
+        self._market = market
+        self._me = me
+        self._keys_of = keys_of
+        self._packages = packages
+        self._blobs = blobs
+
+    def answer(self, job: Job) -> Answer:
+        """The commitment to the model's output on the job's input, and its opening.
+
+        Raises CannotServe with the reason to refuse for, and CiphertextMissing when no store has the input.
+        """
+        context = JobContext(self._chain_id, self._market, job.job_id)
+        keys, job_secret = self._open_key(job, context)
+        package = self._package(job.request.version)
+        plaintext = self._open_input(job, job_secret)
+        output = self.run(package, plaintext)
+        if len(output) + OVERHEAD_BYTES > MAX_SEALED_OUTPUT:
+            raise CannotServe(
+                RefusalReason.OUTPUT_TOO_LARGE,
+                f"The output has {len(output)} bytes; at most 1024 can be sealed.",
+            )
+        committed = context.output_commitment(output_secret(job_secret), output)
+        salt = keys.salt(job.job_id, FIRST_ROUND)
+        info = context.sealed_output_info(self._me, committed)
+        try:
+            sealed = seal(output, job.request.response_key, info)
+        except SealError as error:
+            raise CannotServe(
+                RefusalReason.OTHER, f"The response key cannot be used: {error.message}"
+            ) from None
+        return Answer(context.commitment(self._me, committed, salt), committed, salt, sealed)
+
+    def run(self, package: Package, plaintext: bytes) -> bytes:
+        """Encoded input rows to encoded output rows. Raises CannotServe for an input that the model does not take."""
+        try:
+            rows = decode_input(plaintext, package.manifest)
+            return encode_output(package.run(rows), package.manifest)
+        except InvalidModelInput as error:
+            raise CannotServe(RefusalReason.INVALID_INPUT, error.message) from None
+
+    def _open_key(self, job: Job, context: JobContext) -> tuple[WorkerKeys, bytes]:
+        sealed = job.sealed_key_for(self._me)
+        for key_epoch, keys in self._keys_of():
+            info = context.sealed_key_info(job.requester, job.request, self._me, key_epoch)
+            try:
+                job_secret = open_sealed(sealed, keys.hpke_private_key, info)
+            except SealError:
+                continue
+            if len(job_secret) == 32:
+                return keys, job_secret
+        raise CannotServe(
+            RefusalReason.SEALED_KEY_DOES_NOT_OPEN, "The sealed key opens under none of this worker's keys."
+        )
+
+    def _package(self, version: VersionId) -> Package:
+        try:
+            return self._packages.get(version)
+        except (*UNREADABLE, InvalidPackage, RangeExceeded) as error:
+            message = f"Model version {hexed(version)} cannot be used: {error.message}"
+            raise CannotServe(RefusalReason.MODEL_UNAVAILABLE, message) from error
+
+    def _open_input(self, job: Job, job_secret: bytes) -> bytes:
+        request = job.request
+        try:
+            plaintext = decrypt_input(self._ciphertext(job), job_secret, request.version)
+        except SealError as error:
+            raise CannotServe(RefusalReason.COMMITMENT_MISMATCH, error.message) from None
+        committed = input_commitment(job_secret, request.response_key, plaintext)
+        if committed != request.input_commitment:
+            raise CannotServe(
+                RefusalReason.COMMITMENT_MISMATCH,
+                f"The input gives commitment {hexed(committed)}, the request says {hexed(request.input_commitment)}.",
+            )
+        return plaintext
+
+    def _ciphertext(self, job: Job) -> bytes:
+        if job.ciphertext is not None:
+            return job.ciphertext
+        try:
+            return self._blobs.get(job.request.ciphertext_hash, job.request.ciphertext_size)
+        except UNREADABLE as error:
+            raise CiphertextMissing(error.message, error.hint) from error

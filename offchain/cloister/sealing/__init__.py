@@ -1,0 +1,1 @@
+"""Keys, envelopes and sealed messages: the bytes of docs/spec/commitments.md."""

@@ -1,0 +1,207 @@
+"""The worker: sees what the chain says, decides, does it, and forgets nothing that it has promised.
+
+Data flows one way: logs → ledger → decision (pure) → journal → transaction. Everything outside is a port, so the same
+code runs against a chain, and against a simulation of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from cloister.domain.answer import Answer, CannotServe, CiphertextMissing, RefusalReason
+from cloister.domain.decisions import Action, Progress, Timing, decide
+from cloister.domain.errors import CloisterError
+from cloister.domain.events import JobEvent
+from cloister.domain.ids import Address, JobId, hexed
+from cloister.domain.job import Job, State
+from cloister.domain.ledger import REORG_DEPTH, Ledger
+from cloister.domain.request import MAX_PUBLISHED
+
+log = structlog.get_logger()
+
+
+class Head(Protocol):
+    """The newest block."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+
+
+class NewBlocks(Protocol):
+    """Blocks that came."""
+
+    @property
+    def head(self) -> Head: ...
+    @property
+    def events(self) -> Iterable[tuple[int, JobEvent]]: ...
+
+
+class TakenBack(Protocol):
+    """Blocks that went: everything above `last`."""
+
+    @property
+    def last(self) -> int: ...
+
+
+class Feed(Protocol):
+    """Where blocks come from."""
+
+    def poll(self) -> Iterator[NewBlocks | TakenBack]:
+        """What happened since the last call."""
+
+
+class Desk(Protocol):
+    """Sends the worker's transactions, each once however often it is asked, journalled before it is broadcast."""
+
+    def commit(self, job: Job, commitment: bytes) -> None: ...
+    def reveal(self, job: Job, answer: Answer) -> None: ...
+    def refuse(self, job: Job, reason: RefusalReason) -> None: ...
+    def demand(self, job: Job) -> None: ...
+    def close(self, job: Job) -> None: ...
+    def progress(self, job_id: JobId) -> Progress:
+        """What was sent for a job, mined or not."""
+
+    def settle(self) -> Iterable[tuple[str, bool]]:
+        """Transactions mined since the last call: what for, and whether they succeeded."""
+
+
+class Memory(Protocol):
+    """What survives a restart."""
+
+    def answer(self, job_id: JobId) -> Answer | None: ...
+    def remember(self, job_id: JobId, answer: Answer) -> None:
+        """Keeps an answer, durably. Raises when another one is kept for the job (LOG-2)."""
+
+    def set_cursor(self, block: int) -> None:
+        """Keeps from which block on a restart must read."""
+
+
+class Inference(Protocol):
+    """Runs the model on a job's input."""
+
+    def answer(self, job: Job) -> Answer:
+        """Raises CannotServe and CiphertextMissing."""
+
+
+class Clock(Protocol):
+    """Seconds that pass, from any origin."""
+
+    def __call__(self) -> float: ...
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker. Call `step` again and again; any exception it lets out is for the caller to judge.
+
+    `refusals` are errors that the chain answers with when a transaction cannot succeed (any more): the step is given up
+    until the job changes, since repeating it cannot help.
+    """
+
+    me: Address
+    feed: Feed
+    desk: Desk
+    memory: Memory
+    inference: Inference
+    timing: Timing
+    clock: Clock
+    refusals: tuple[type[CloisterError], ...]
+    ledger: Ledger = field(default_factory=Ledger)
+    _head: Head | None = None
+    _head_seen: float = 0.0
+    _given_up: set[tuple[JobId, Action, State]] = field(default_factory=set)
+
+    def step(self) -> bool:
+        """Takes in what is new and does what there is to do; returns whether anything happened."""
+        changed = self._read()
+        for intent, succeeded in self.desk.settle():
+            changed = True
+            log.info("transaction mined", intent=intent, succeeded=succeeded)
+        if self._head is None:
+            return changed
+        for job in [job for job in self.ledger if not job.over and self.me in job.committee]:
+            changed |= self._advance(job)
+        return changed
+
+    def now(self) -> int:
+        """Unix second by the chain's clock, which alone counts for deadlines."""
+        assert self._head is not None
+        return self._head.timestamp + int(self.clock() - self._head_seen)
+
+    def _read(self) -> bool:
+        changed = False
+        for update in self.feed.poll():
+            changed = True
+            if hasattr(update, "last"):
+                touched = self.ledger.rollback(update.last)
+                self._given_up -= {key for key in self._given_up if key[0] in touched}
+                log.warning("blocks taken back", above=update.last, jobs=[hexed(job) for job in touched])
+                continue
+            for job_id in self.ledger.extend(update.events):
+                self._tell(job_id)
+            self._head, self._head_seen = update.head, self.clock()
+        if changed and self._head is not None:
+            self.ledger.prune(self._head.number)
+            unfinished = self.ledger.first_block_of(job.job_id for job in self.ledger if not job.over)
+            last = self._head.number - REORG_DEPTH
+            self.memory.set_cursor(max(0, last if unfinished is None else min(unfinished, last)))
+        return changed
+
+    def _advance(self, job: Job) -> bool:
+        action = decide(job, self.me, self.desk.progress(job.job_id), self.now(), self.timing)
+        if action is None or (job.job_id, action, job.state) in self._given_up:
+            return False
+        try:
+            self._perform(action, job)
+        except self.refusals as error:
+            log.warning("step given up", job=hexed(job.job_id), action=action.name.lower(), error=str(error))
+            self._given_up.add((job.job_id, action, job.state))
+        return True
+
+    def _perform(self, action: Action, job: Job) -> None:
+        match action:
+            case Action.WORK:
+                self._work(job)
+            case Action.REVEAL:
+                answer = self.memory.answer(job.job_id)
+                if answer is None:
+                    # The journal was lost between commit and reveal: the answer can be made again, to the same commitment.
+                    answer = self.inference.answer(job)
+                self.desk.reveal(job, answer)
+            case Action.CLOSE:
+                self.desk.close(job)
+
+    def _work(self, job: Job) -> None:
+        answer = self.memory.answer(job.job_id)
+        if answer is None:
+            try:
+                answer = self.inference.answer(job)
+            except CannotServe as error:
+                log.warning(
+                    "seat refused", job=hexed(job.job_id), reason=error.reason.name.lower(), error=str(error)
+                )
+                self.desk.refuse(job, error.reason)
+                return
+            except CiphertextMissing as error:
+                log.warning("ciphertext missing", job=hexed(job.job_id), error=str(error))
+                if job.request.ciphertext_size <= MAX_PUBLISHED:
+                    self.desk.demand(job)
+                else:
+                    self.desk.refuse(job, RefusalReason.CIPHERTEXT_UNAVAILABLE)
+                return
+            self.memory.remember(job.job_id, answer)
+        self.desk.commit(job, answer.commitment)
+
+    def _tell(self, job_id: JobId) -> None:
+        job = self.ledger.get(job_id)
+        if job is None or self.me not in job.committee:
+            return
+        paid = self.me in job.agreeing
+        log.info(
+            "job", id=hexed(job_id), state=job.state.name.lower(), **({"paid": paid} if job.over else {})
+        )
