@@ -86,9 +86,7 @@ def digit_images() -> tuple[Rows, Labels]:
 
 def pixels(shape: tuple[int, ...]) -> Callable[[Rows, Arithmetic], InputSpec]:
     """Pixels 0 to 16 as 0 to 1: nothing to fit."""
-    return lambda _, arithmetic: InputSpec(
-        shape=shape, mean=("0",), scale=("16",), low=(0,), high=(2**arithmetic.f,)
-    )
+    return lambda _, arithmetic: InputSpec(shape=shape, mean=("0",), scale=("16",), low=(0,), high=(2**arithmetic.f,))
 
 
 DIGITS = tuple(str(digit) for digit in range(10))
@@ -100,9 +98,7 @@ RECIPES = (
         labels=("malignant", "benign"),
         data=breast_cancer,
         input_spec=InputSpec.fit,
-        network=lambda: nn.Sequential(
-            nn.Linear(30, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 2)
-        ),
+        network=lambda: nn.Sequential(nn.Linear(30, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 2)),
         arithmetic=Arithmetic(t=12, f=8, s=12),
         epochs=60,
         rate=2.0**-7,
@@ -114,9 +110,7 @@ RECIPES = (
         labels=DIGITS,
         data=digits,
         input_spec=pixels((64,)),
-        network=lambda: nn.Sequential(
-            nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
-        ),
+        network=lambda: nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)),
         arithmetic=Arithmetic(t=9, f=8, s=12),
         epochs=40,
         rate=2.0**-5,
@@ -264,9 +258,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns 1 if a model is too weak or, with --check, differs from the committed one."""
     parser = argparse.ArgumentParser(description="Train and package the models of models/.")
     parser.add_argument("--only", choices=[recipe.name for recipe in RECIPES], help="make just this one")
-    parser.add_argument(
-        "--check", action="store_true", help="compare with the committed files, write nothing"
-    )
+    parser.add_argument("--check", action="store_true", help="compare with the committed files, write nothing")
     options = parser.parse_args(arguments)
     failures = []
     for recipe in RECIPES:

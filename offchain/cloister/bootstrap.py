@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -36,6 +35,7 @@ from cloister.sealing.keys import WorkerKeys
 from cloister.sealing.vault import Vault
 from cloister.storage.blobs import BlobStore, BlobStores
 from cloister.storage.journal import Journal, StoredCommitment
+from cloister.storage.keyfile import STANDARD, Kdf
 from cloister.storage.keystore import Keystore, Secrets
 from cloister.worker import Worker
 
@@ -119,7 +119,7 @@ def open_operator(network: Network, account: LocalAccount, password: str) -> Ite
     with _journal(network, account) as journal:
         sender = _sender(network, account, journal)
         sender.settle()
-        yield Operator(network, sender, _secrets(network.settings), password)
+        yield Operator(network, sender, worker_secrets(network.settings), password)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +208,11 @@ def open_worker(
         )
 
 
-def plain_inference(network: Network, me: Address, password: str) -> PlainInference:
+def plain_inference(
+    network: Network, me: Address, password: str, kind: type[PlainInference] = PlainInference
+) -> PlainInference:
     """Inference in this process, with every key of `me` that is on disk."""
-    secrets = _secrets(network.settings)
+    secrets = worker_secrets(network.settings)
     epochs = sorted((s.epoch for s in secrets.list() if s.worker == me), reverse=True)
     keys = [(epoch, WorkerKeys.from_secret(secrets.load(me, epoch, password))) for epoch in epochs]
     if not keys:
@@ -219,7 +221,7 @@ def plain_inference(network: Network, me: Address, password: str) -> PlainInfere
             "Copy them from where the worker was registered, or replace them with: cloister worker rotate-keys",
         )
     packages = PackageCache(network.blobs, lambda version: network.models.version(version).manifest)
-    return PlainInference(
+    return kind(
         network.connection.chain_id, network.market.address, me, lambda: keys, packages, network.blobs
     )
 
@@ -265,6 +267,11 @@ def keystore(settings: Settings) -> Keystore:
     return Keystore(settings.keystores)
 
 
+def worker_secrets(settings: Settings, kdf: Kdf = STANDARD) -> Secrets:
+    """The worker keys of this machine; `kdf` is for new ones."""
+    return Secrets(settings.data_dir / "worker-keys", kdf=kdf)
+
+
 def _deployment(settings: Settings) -> Deployment:
     overrides = {
         name: address
@@ -302,9 +309,3 @@ def _sender(network: Network, account: LocalAccount, journal: Journal) -> Sender
     )
 
 
-def _secrets(settings: Settings) -> Secrets:
-    return Secrets(_worker_keys(settings))
-
-
-def _worker_keys(settings: Settings) -> Path:
-    return settings.data_dir / "worker-keys"

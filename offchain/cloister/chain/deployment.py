@@ -89,32 +89,22 @@ class DeployParameters:
 
     def __post_init__(self) -> None:
         m = self.market
-        broken = [
-            rule
-            for rule, holds in {
-                "seed delay, windows, stake ratio, epoch length and exit delay are positive": all(
-                    value > 0
-                    for value in (
-                        m.seed_delay,
-                        m.deliver_window,
-                        m.commit_window,
-                        m.reveal_window,
-                        m.publish_window,
-                        m.stake_ratio,
-                        self.epoch_length,
-                        self.exit_delay,
-                    )
-                ),
-                "silentBps < wrongBps <= 10000": m.silent_bps < m.wrong_bps <= 10_000,
-                "0 < faultBps <= 10000": 0 < m.fault_bps <= 10_000,
-                "the minimum stake is at least 1 gwei": self.minimum_stake >= 10**9,
-                "the exit delay exceeds the longest life of a job": self.exit_delay
-                > m.deliver_window + 2 * m.commit_window + m.publish_window + m.reveal_window,
-            }.items()
-            if not holds
-        ]
-        if broken:
-            raise InvalidInput(f"No market can be deployed with these parameters: {'; '.join(broken)}.")
+        seconds = (m.deliver_window, m.commit_window, m.reveal_window, m.publish_window, self.exit_delay)
+        longest_life = m.deliver_window + 2 * m.commit_window + m.publish_window + m.reveal_window
+        rules = {
+            "windows, exit delay and stake ratio are in [1, 2^32)": all(
+                0 < value < 1 << 32 for value in (*seconds, m.stake_ratio)
+            ),
+            "the seed delay is in [1, 2^16)": 0 < m.seed_delay < 1 << 16,
+            "the epoch length is positive": self.epoch_length > 0,
+            "0 <= silentBps < wrongBps <= 10000": 0 <= m.silent_bps < m.wrong_bps <= 10_000,
+            "0 < faultBps <= 10000": 0 < m.fault_bps <= 10_000,
+            "the demand deposit is in [0, 2^96)": 0 <= m.demand_deposit < 1 << 96,
+            "the minimum stake is at least 1 gwei": self.minimum_stake >= 10**9,
+            "the exit delay exceeds the longest life of a job": self.exit_delay > longest_life,
+        }
+        if broken := [rule for rule, holds in rules.items() if not holds]:
+            raise InvalidInput(f"These parameters break rules of the contracts: {'; '.join(broken)}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "NodeRegistry_NotEnoughFree": "A drawn worker's stake was locked meanwhile: draw again.",
         "NodeRegistry_PenaltyTooLarge": ("This is a defect of the contracts: report it with the transaction's hash."),
         "NodeRegistry_TransferFailed": "The payee refuses plain payments: only its own code can change that.",
-        "NodeRegistry_ZeroParameter": ("Deploy with non-zero parameters and a minimum stake of at least 1 gwei."),
+        "NodeRegistry_BadParameters": ("Deploy with positive parameters and a minimum stake of at least 1 gwei."),
         # libraries
         "StakeTree_Forgotten": (
             "Stakes are remembered for two epochs only: ask for the present epoch or the one before."

@@ -29,6 +29,15 @@ class Node:
     registered: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Slash:
+    """Stake that a worker lost: wei, and the number of the block."""
+
+    worker: Address
+    amount: int
+    block: int
+
+
 class Nodes:
     """One deployed NodeRegistry."""
 
@@ -83,6 +92,12 @@ class Nodes:
     def total_weight_at(self, epoch: int) -> int:
         """Gwei of all workers in the draws of an epoch."""
         return int(self._view("totalWeightAt", epoch))
+
+    def slashes(self, first_block: int) -> list[Slash]:
+        """Every slash from block `first_block` on, oldest first."""
+        with translated():
+            logs = self._contract.events["StakeSlashed"]().get_logs(from_block=first_block)
+        return [Slash(Address(log["args"]["worker"]), log["args"]["amount"], log["blockNumber"]) for log in logs]
 
     def epoch_length(self) -> int:
         """Blocks per epoch."""

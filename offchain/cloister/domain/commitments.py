@@ -70,9 +70,7 @@ class JobContext:
         values = [domain_tag("output"), self.job_id, output_secret, keccak(encoded_output), NO_PROOF]
         return keccak(encode(["bytes32"] * 5, values))
 
-    def commitment(
-        self, worker: Address, output_commitment: bytes, salt: bytes, round_: int = FIRST_ROUND
-    ) -> bytes:
+    def commitment(self, worker: Address, output_commitment: bytes, salt: bytes, round_: int = FIRST_ROUND) -> bytes:
         """What a worker commits to before it reveals (JOB-11)."""
         types = ["uint256", "address", "bytes32", "uint256", "address", "bytes32", "bytes32"]
         values = [self.chain_id, self.market, self.job_id, round_, worker, output_commitment, salt]

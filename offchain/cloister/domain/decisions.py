@@ -34,8 +34,8 @@ class Timing:
     """Seconds that a worker keeps between itself and a deadline.
 
     `margin`: a step is not started so close to its deadline that it could be mined too late; committing and then
-    missing the reveal costs more than silence. `patience`: how long after a deadline each seat waits for the seats before it, and
-    for the requester, to close the job: only one of them needs to pay for it.
+    missing the reveal costs more than silence. `patience`: how long after a deadline each seat waits for the seats
+    before it, and for the requester, to close the job: only one of them needs to pay for it.
     """
 
     margin: int = 2
@@ -51,11 +51,10 @@ def decide(job: Job, me: Address, progress: Progress, now: int, timing: Timing) 
     """
     if job.over or me not in job.committee:
         return None
-    in_time = now + timing.margin <= job.deadline
     if job.state is State.READY and me not in job.committed | job.refused:
-        if in_time and not (progress.committed or progress.withdrew or progress.demanded):
-            return Action.WORK
-        if in_time and progress.demanded and job.ciphertext is not None:
+        in_time = now + timing.margin <= job.deadline
+        waits_for_ciphertext = progress.demanded and job.ciphertext is None
+        if in_time and not (progress.committed or progress.withdrew or waits_for_ciphertext):
             return Action.WORK
     reveal_by = _reveal_deadline(job, now, timing)
     owes_reveal = me in job.committed and me not in job.revealed and not progress.revealed

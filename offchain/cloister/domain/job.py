@@ -96,10 +96,8 @@ def apply(job: Job | None, event: JobEvent) -> Job:
     if isinstance(event, JobRequested):
         if job is not None:
             raise _impossible(event)
-        return Job(
-            event.job_id, event.requester, event.request, event.seed_block, State.OPEN, event.deliver_by
-        )
-    if job is None or job.over:
+        return Job(event.job_id, event.requester, event.request, event.seed_block, State.OPEN, event.deliver_by)
+    if job is None or not _can_follow(job, event):
         raise _impossible(event)
     match event:
         case KeysDelivered():
@@ -123,7 +121,7 @@ def apply(job: Job | None, event: JobEvent) -> Job:
         case CiphertextPublished():
             return replace(job, state=State.READY, deadline=event.commit_by, ciphertext=event.ciphertext)
         case JobSettled():
-            agreeing = frozenset(w for i, w in enumerate(job.committee) if event.agreeing >> i & 1)
+            agreeing = _seats(job, event.agreeing)
             return replace(job, state=State.SETTLED, result=event.output_commitment, agreeing=agreeing)
         case JobRefunded():
             return replace(job, state=State.REFUNDED, refund_reason=event.reason)
@@ -137,6 +135,67 @@ def fold(events: Iterable[JobEvent]) -> Job:
     if job is None:
         raise ImpossibleHistory("A job without any event was asked for.")
     return job
+
+
+def _can_follow(job: Job, event: JobEvent) -> bool:
+    """Whether the market can emit `event` for a job that stands so: JobMarket.sol, read backwards."""
+    if event.job_id != job.job_id:
+        return False
+    match event:
+        case KeysDelivered():
+            quorum, seats = job.request.assurance.quorum, job.request.assurance.seats
+            whole = len(event.committee) == len(event.sealed_keys) == seats
+            vacant = event.committee.count(NOBODY)
+            return job.state is State.OPEN and whole and seats - vacant >= quorum
+        case OutputCommitted() | SeatRefused():
+            return job.state is State.READY and event.worker in _undecided(job)
+        case CiphertextDemanded():
+            return job.state is State.READY and event.worker in _undecided(job) and job.ciphertext is None
+        case CiphertextPublished():
+            return job.state is State.DEMANDED
+        case RevealsOpened():
+            return job.state is State.READY and job.decidable
+        case OutputRevealed():
+            return job.state is State.COMMITTED and event.worker in job.committed - job.revealed.keys()
+        case JobSettled():
+            won = _who_revealed(job, event.output_commitment)
+            enough = len(won) >= job.request.assurance.quorum
+            return job.state is State.COMMITTED and enough and won == _seats(job, event.agreeing)
+        case JobRefunded():
+            return _can_be_refunded(job, event.reason)
+        case _:
+            return False
+
+
+def _can_be_refunded(job: Job, reason: RefundReason) -> bool:
+    quorum = job.request.assurance.quorum
+    match reason:
+        case RefundReason.NOT_DELIVERED | RefundReason.COMMITTEE_TOO_SMALL:
+            return job.state is State.OPEN
+        case RefundReason.UNPUBLISHED:
+            return job.state is State.DEMANDED
+        case RefundReason.REFUSALS:
+            return job.state is State.READY and len(job.seated) - len(job.refused) < quorum
+        case RefundReason.TOO_FEW_COMMITS:
+            return job.state is State.READY and not job.decidable
+        case RefundReason.NO_QUORUM:
+            outputs = {reveal.output_commitment for reveal in job.revealed.values()}
+            undecided = all(len(_who_revealed(job, output)) < quorum for output in outputs)
+            return job.state in (State.READY, State.COMMITTED) and job.decidable and undecided
+
+
+def _undecided(job: Job) -> frozenset[Address]:
+    """Seats that have neither committed nor refused."""
+    return frozenset(job.seated) - job.committed - job.refused
+
+
+def _who_revealed(job: Job, output_commitment: bytes) -> frozenset[Address]:
+    return frozenset(w for w, reveal in job.revealed.items() if reveal.output_commitment == output_commitment)
+
+
+def _seats(job: Job, mask: int) -> frozenset[Address]:
+    """The workers of a bit mask: bit i is seat i."""
+    return frozenset(worker for i, worker in enumerate(job.committee) if mask >> i & 1)
 
 
 def _impossible(event: JobEvent) -> ImpossibleHistory:

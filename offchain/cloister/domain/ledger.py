@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from cloister.domain.events import JobEvent, JobRequested
 from cloister.domain.ids import JobId
@@ -59,10 +59,10 @@ class Ledger:
                 del self._events[job_id], self._jobs[job_id]
         return touched
 
-    def prune(self, head: int) -> None:
-        """Forgets jobs that ended more than REORG_DEPTH blocks below `head`."""
+    def prune(self, head: int, matters: Callable[[Job], bool] = lambda job: not job.over) -> None:
+        """Forgets jobs that do not matter, unless one of their events could still be taken back at block `head`."""
         for job_id, job in list(self._jobs.items()):
-            if job.over and self._events[job_id][-1][0] < head - REORG_DEPTH:
+            if self._events[job_id][-1][0] < head - REORG_DEPTH and not matters(job):
                 del self._events[job_id], self._jobs[job_id]
 
     def first_block_of(self, job_ids: Iterable[JobId]) -> int | None:

@@ -76,7 +76,7 @@ def _check(
         )
     if array.dtype == np.uint64:
         # Entries from 2^63 would wrap to negative ones; cut them far outside every range instead.
-        wide = np.minimum(array, np.uint64(2**62)).astype(np.int64)
+        wide: NDArray[np.int64] = np.minimum(array, np.uint64(2**62)).astype(np.int64)
     else:
         wide = array.astype(np.int64)
     outside = np.argwhere((wide < low) | (wide > high))
@@ -92,9 +92,7 @@ def _check(
 
 def _encode(rows: NDArray[np.int64]) -> bytes:
     if len(rows) > MAX_ROWS:
-        raise InvalidModelInput(
-            f"{len(rows):,} rows; a message carries at most {MAX_ROWS:,}.", "Split the batch."
-        )
+        raise InvalidModelInput(f"{len(rows):,} rows; a message carries at most {MAX_ROWS:,}.", "Split the batch.")
     return rows.astype(">i4").tobytes()
 
 

@@ -27,9 +27,7 @@ MANIFEST_FILE = "manifest.json"
 WEIGHTS_FILE = "weights.safetensors"
 SALT = "salt"
 SALT_BYTES = 32
-ENTRIES_AT_ONCE = (
-    1 << 22
-)  # float64 entries of the widest intermediate, so that big batches run in bounded memory
+ENTRIES_AT_ONCE = 1 << 22  # float64 entries of the widest intermediate, so that big batches run in bounded memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,9 +150,7 @@ def _verified_tensors(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]
         raise InvalidPackage(f"The weights file has no {SALT_BYTES}-byte salt.", FETCH_AGAIN)
     if arrays.keys() != {record.name for record in manifest.tensors}:
         different = sorted(arrays.keys() ^ {record.name for record in manifest.tensors})
-        raise InvalidPackage(
-            f"Weights file and manifest list different tensors: {different[:4]}.", FETCH_AGAIN
-        )
+        raise InvalidPackage(f"Weights file and manifest list different tensors: {different[:4]}.", FETCH_AGAIN)
     tensors = {}
     for record in manifest.tensors:
         array = arrays[record.name]
@@ -174,6 +170,4 @@ def _verify_tensor(record: TensorRecord, array: NDArray[np.generic], salt: bytes
         raise InvalidPackage(f"Tensor {record.name!r} does not have the digest in the manifest.", FETCH_AGAIN)
     limit = 2 ** (BIAS_BITS - 1)
     if record.dtype == "I32" and not (int(array.min()) >= -limit and int(array.max()) < limit):
-        raise InvalidPackage(
-            f"Tensor {record.name!r} leaves the [-2^30, 2^30) allowed for biases.", FETCH_AGAIN
-        )
+        raise InvalidPackage(f"Tensor {record.name!r} leaves the [-2^30, 2^30) allowed for biases.", FETCH_AGAIN)

@@ -116,10 +116,7 @@ class InputSpec:
         offset = [Fraction(value) * k for value, k in zip(_spread(self.mean, entries), factor, strict=True)]
         low, high = _spread(self.low, entries), _spread(self.high, entries)
         integers = [
-            [
-                min(max(round(Fraction(row[i]) * factor[i] - offset[i]), low[i]), high[i])
-                for i in range(entries)
-            ]
+            [min(max(round(Fraction(row[i]) * factor[i] - offset[i]), low[i]), high[i]) for i in range(entries)]
             for row in array.reshape(len(array), -1).tolist()
         ]
         return np.array(integers, dtype=np.int64).reshape(array.shape)
@@ -146,9 +143,7 @@ def _finite(rows: ArrayLike) -> NDArray[np.float64]:
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         index = tuple(bad[0].tolist())
-        raise InvalidModelInput(
-            f"Entry {index} is {array[index]}.", "Replace missing values before encoding."
-        )
+        raise InvalidModelInput(f"Entry {index} is {array[index]}.", "Replace missing values before encoding.")
     return array
 
 

@@ -22,9 +22,7 @@ from cloister.fixedpoint.symbolic import Affine, Path
 IntegerTensors = dict[str, NDArray[np.generic]]
 
 
-def quantise_stages(
-    affine: Sequence[Affine], arithmetic: Arithmetic
-) -> tuple[tuple[Stage, ...], IntegerTensors]:
+def quantise_stages(affine: Sequence[Affine], arithmetic: Arithmetic) -> tuple[tuple[Stage, ...], IntegerTensors]:
     """Integer stages and their tensors: weights int16, biases int32.
 
     `bits` of each stage is left at its largest value for the interval proof to fill in. Raises RangeExceeded,

@@ -112,9 +112,7 @@ class Path:
         """The same vector-valued route as one matrix on the flattened block."""
         size = prod(self.source_shape)
         if size * max(size, prod(self.shape)) > MAX_WINDOWS:
-            raise BadGraph(
-                f"folding it with {self.layer!r} needs a matrix of {size:,} x {prod(self.shape):,}"
-            )
+            raise BadGraph(f"folding it with {self.layer!r} needs a matrix of {size:,} x {prod(self.shape):,}")
         basis = torch.eye(size, dtype=torch.float64).reshape(size, *self.source_shape)
         matrix = apply_maps(self.maps, basis, self.weight).reshape(size, -1).T.contiguous()
         flatten: tuple[LinearMap, ...] = (Flatten(),) if len(self.source_shape) == 3 else ()
@@ -148,9 +146,7 @@ class Affine:
     def plus(self, other: Affine) -> Affine:
         """Sum of two values of one shape. Raises BadGraph."""
         if self.shape != other.shape:
-            raise BadGraph(
-                f"it adds shapes {self.shape} and {other.shape}, and broadcasting is not supported"
-            )
+            raise BadGraph(f"it adds shapes {self.shape} and {other.shape}, and broadcasting is not supported")
         layers = tuple(dict.fromkeys((*self.layers, *other.layers)))
         return Affine(self.shape, (*self.paths, *other.paths), self.bias + other.bias, layers)
 
@@ -190,6 +186,4 @@ class Affine:
         return Affine(paths[0].shape, paths, total, (*self.layers, layer))
 
     def _each(self, move: Callable[[Path], Path], bias: Tensor) -> Affine:
-        return replace(
-            self, shape=tuple(bias.shape), bias=bias, paths=tuple(move(path) for path in self.paths)
-        )
+        return replace(self, shape=tuple(bias.shape), bias=bias, paths=tuple(move(path) for path in self.paths))

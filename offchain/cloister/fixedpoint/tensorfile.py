@@ -29,9 +29,7 @@ DTYPES: Final[dict[str, np.dtype[np.generic]]] = {
     "I16": np.dtype("<i2"),
     "I32": np.dtype("<i4"),
 }
-FETCH_AGAIN: Final = (
-    "Fetch the file again from its owner; if that does not help, the owner must package it again."
-)
+FETCH_AGAIN: Final = "Fetch the file again from its owner; if that does not help, the owner must package it again."
 OTHER_FORMATS: Final = ((b"\x80", "a Python pickle"), (b"PK\x03\x04", "a PyTorch or zip archive"))
 
 
@@ -59,9 +57,7 @@ def read_tensors(data: bytes) -> dict[str, NDArray[np.generic]]:
     tensors: dict[str, NDArray[np.generic]] = {}
     for name, begin, end, dtype, shape in entries:
         if begin != cursor:
-            raise _damaged(
-                f"tensor {name!r} begins at {begin:,}, where {cursor:,} is expected: overlap or gap"
-            )
+            raise _damaged(f"tensor {name!r} begins at {begin:,}, where {cursor:,} is expected: overlap or gap")
         if end > len(body):
             raise _damaged(f"tensor {name!r} ends at {end:,}, after the file's {len(body):,} bytes of data")
         tensors[name] = np.frombuffer(body[begin:end], dtype=dtype).reshape(shape)

@@ -138,9 +138,7 @@ class _Cutter:
         if node.op == "call_module":
             return _unsupported(str(node.target), self._model.get_submodule(str(node.target)), reason)
         what = getattr(node.target, "__name__", node.target)
-        return UnsupportedLayer(
-            f"{what!r} in forward() (node {node.name!r}) cannot be packaged: {reason}.", SUPPORTED
-        )
+        return UnsupportedLayer(f"{what!r} in forward() (node {node.name!r}) cannot be packaged: {reason}.", SUPPORTED)
 
 
 def _operand(node: fx.Node, values: dict[fx.Node, Affine], index: int) -> Affine:

@@ -41,6 +41,8 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     protocol: {"block_size": 0, "allow_redirects": False, "headers": {"Accept-Encoding": "identity"}}
     for protocol in ("http", "https")
 }
+# any size will do: it keeps fsspec from asking for the headers first, where it calls every failure "not found"
+_OPEN_OPTIONS: Final[dict[str, dict[str, Any]]] = {"http": {"size": 1}, "https": {"size": 1}}
 _CHUNK: Final = 1 << 20
 
 _log = structlog.get_logger(__name__)
@@ -62,6 +64,7 @@ class BlobStore:
         self.max_size = max_size
         self.writable = protocol in WRITABLE
         self._root = root
+        self._open_options = _OPEN_OPTIONS.get(protocol, {})
         self._folder = Path(root) if protocol == "file" else None
         try:
             self._files: Any = fsspec.filesystem(
@@ -139,7 +142,7 @@ class BlobStore:
     def _read(self, path: str, count: int) -> bytes:
         """Read up to `count` bytes. A stream may hand out less than asked for before its end."""
         parts: list[bytes] = []
-        with self._files.open(path, "rb") as file:
+        with self._files.open(path, "rb", **self._open_options) as file:
             while count > 0 and (part := file.read(min(count, _CHUNK))):
                 parts.append(part)
                 count -= len(part)

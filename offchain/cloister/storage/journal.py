@@ -1,7 +1,7 @@
 """The journal: what this account has signed, kept in SQLite and on disk before anything is broadcast.
 
-A process that dies at any instruction finds here, when it starts again, every transaction it may have sent (LOG-1) and every
-commitment it has made (LOG-2). One process at a time holds a journal (LOG-3).
+A process that dies at any instruction finds here, when it starts again, every transaction it may have sent (LOG-1)
+and every commitment it has made (LOG-2). One process at a time holds a journal (LOG-3).
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from threading import RLock
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from cloister.domain.errors import CloisterError
 from cloister.domain.ids import Address, BlobId, JobId, hexed
@@ -106,7 +107,7 @@ class StoredRequest:
 
 
 class Journal:
-    """A journal that belongs to one account on one market.
+    """A journal that belongs to one account on one market. Threads may share it.
 
     `chain` names the chain by id and genesis hash: a test chain that was started afresh has the old one's id and
     addresses, and its transactions must not be taken for the new one's.
@@ -117,6 +118,8 @@ class Journal:
 
     def __init__(self, path: Path, chain: str, market: Address, account: Address) -> None:
         self.path = path
+        self._closed = False
+        self._threads = RLock()
         with _named(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = _exclusive(path.with_name(path.name + ".lock"))
@@ -124,15 +127,19 @@ class Journal:
                 # A new file gets its mode here, before SQLite writes the first secret into it.
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
                 self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            except BaseException:
+                os.close(self._lock)
+                raise
+            try:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._open((chain, market, account))
             except BaseException:
-                os.close(self._lock)
+                self.close()
                 raise
 
     def _open(self, identity: tuple[str, str, str]) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        version = self._row("PRAGMA user_version")[0]
         if version == 0:
             with self._transaction():
                 for statement in SCHEMA.split(";\n"):
@@ -144,7 +151,7 @@ class Journal:
                 f"Journal {self.path} has format {version}; this version reads {SCHEMA_VERSION}.",
                 "Use the version of Cloister that wrote it.",
             )
-        found = tuple(self._db.execute("SELECT chain, market, account FROM identity").fetchone())
+        found = self._row("SELECT chain, market, account FROM identity")
         if found != identity:
             raise JournalError(
                 f"Journal {self.path} belongs to account {found[2]} on market {found[1]}, chain {found[0]}, "
@@ -153,9 +160,12 @@ class Journal:
             )
 
     def close(self) -> None:
-        """Gives the journal up. Everything in it is on disk already."""
-        self._db.close()
-        os.close(self._lock)
+        """Gives the journal up; twice does nothing. Everything in it is on disk already."""
+        with self._threads:
+            if not self._closed:
+                self._closed = True
+                self._db.close()
+                os.close(self._lock)
 
     def __enter__(self) -> Self:
         return self
@@ -169,18 +179,17 @@ class Journal:
 
     def find(self, intent: str) -> StoredTransaction | None:
         """The transaction that carries out an intent; None when none was signed, or it was mined and reverted."""
-        query = "SELECT * FROM transactions WHERE intent = ? AND status != 'failed'"
-        row = self._db.execute(query, (intent,)).fetchone()
-        return _stored(row) if row else None
+        rows = self._rows("SELECT * FROM transactions WHERE intent = ? AND status != 'failed'", intent)
+        return _stored(rows[0]) if rows else None
 
     def pending(self) -> list[StoredTransaction]:
         """Transactions of unknown fate, by nonce."""
-        rows = self._db.execute("SELECT * FROM transactions WHERE status = 'pending' ORDER BY nonce")
+        rows = self._rows("SELECT * FROM transactions WHERE status = 'pending' ORDER BY nonce")
         return [_stored(row) for row in rows]
 
     def next_nonce(self) -> int:
         """One more than the highest nonce ever signed; 0 when none was."""
-        return int(self._db.execute("SELECT COALESCE(MAX(nonce) + 1, 0) FROM transactions").fetchone()[0])
+        return int(self._row("SELECT COALESCE(MAX(nonce) + 1, 0) FROM transactions")[0])
 
     def record(self, intent: str, nonce: int, hash_: bytes, raw: bytes) -> None:
         """Writes a signed transaction down; it is on disk when this returns.
@@ -189,9 +198,7 @@ class Journal:
         """
         with _named(self.path), self._transaction():
             self._db.execute("DELETE FROM transactions WHERE intent = ? AND status = 'failed'", (intent,))
-            self._db.execute(
-                "INSERT INTO transactions VALUES (?, ?, ?, ?, 'pending')", (intent, nonce, hash_, raw)
-            )
+            self._db.execute("INSERT INTO transactions VALUES (?, ?, ?, ?, 'pending')", (intent, nonce, hash_, raw))
 
     def resolve(self, intent: str, succeeded: bool) -> None:
         """Notes what became of a transaction."""
@@ -211,9 +218,8 @@ class Journal:
 
     def commitment(self, job_id: JobId, round_: int) -> StoredCommitment | None:
         """What this worker committed to, if it did."""
-        query = "SELECT * FROM commitments WHERE job_id = ? AND round = ?"
-        row = self._db.execute(query, (job_id, round_)).fetchone()
-        return StoredCommitment(*row) if row else None
+        rows = self._rows("SELECT * FROM commitments WHERE job_id = ? AND round = ?", job_id, round_)
+        return StoredCommitment(*rows[0]) if rows else None
 
     def record_commitment(self, new: StoredCommitment) -> None:
         """Writes a commitment down before it is signed.
@@ -247,21 +253,26 @@ class Journal:
         with _named(self.path), self._transaction():
             self._db.execute("INSERT INTO requests VALUES (?, ?, ?, ?)", row)
 
+    def forget_request(self, job_id: JobId) -> None:
+        """Removes a job that was never posted: only for one whose transaction was refused before it was sent."""
+        with _named(self.path), self._transaction():
+            self._db.execute("DELETE FROM requests WHERE job_id = ?", (job_id,))
+
     def request(self, job_id: JobId) -> StoredRequest | None:
         """One job that this account requested."""
-        row = self._db.execute("SELECT * FROM requests WHERE job_id = ?", (job_id,)).fetchone()
-        return StoredRequest(*row) if row else None
+        rows = self._rows("SELECT * FROM requests WHERE job_id = ?", job_id)
+        return StoredRequest(*rows[0]) if rows else None
 
     def requests(self) -> list[StoredRequest]:
         """Every job that this account requested, oldest first."""
-        return [StoredRequest(*row) for row in self._db.execute("SELECT * FROM requests ORDER BY rowid")]
+        return [StoredRequest(*row) for row in self._rows("SELECT * FROM requests ORDER BY rowid")]
 
     # Where to read on
 
     def cursor(self) -> int | None:
         """Number of the first block whose logs still matter after a restart; None before the first start."""
-        row = self._db.execute("SELECT block FROM cursor").fetchone()
-        return int(row[0]) if row else None
+        rows = self._rows("SELECT block FROM cursor")
+        return int(rows[0][0]) if rows else None
 
     def set_cursor(self, block: int) -> None:
         """Moves the cursor; no unfinished job of this account may be older."""
@@ -270,13 +281,27 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        with self._threads:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                # A full disk ends the transaction by itself, or leaves it open when it is noticed at the commit.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        with _named(self.path), self._threads:
+            return self._db.execute(query, values).fetchall()
+
+    def _row(self, query: str) -> tuple[Any, ...]:
+        """The one row of a table that has one. Raises JournalError when it has none."""
+        rows = self._rows(query)
+        if not rows:
+            raise JournalError(f"The journal {self.path} is damaged: {query!r} finds nothing.", _DAMAGED)
+        return tuple(rows[0])
 
 
 def _stored(row: tuple[str, int, bytes, bytes, str]) -> StoredTransaction:
@@ -299,16 +324,28 @@ def _exclusive(path: Path) -> int:
     return lock
 
 
+_DAMAGED = "Restore it from a backup, or check on chain what this account has under way before you start afresh."
+
+
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
     """Failures of disk and database, with the file's name and a way out."""
     try:
         yield
-    except (OSError, sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-        full = (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "full" in str(error)
+    except (OSError, sqlite3.Error) as error:
+        full = getattr(error, "errno", None) == errno.ENOSPC or _code(error) == sqlite3.SQLITE_FULL
+        damaged = _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
         raise JournalError(
             f"Cannot use the journal {path}: {error}.",
             "Free some space and try again; nothing was sent."
             if full
-            else "Check that the file is a Cloister journal and that its folder can be written; nothing was sent.",
+            else _DAMAGED
+            if damaged
+            else "Check that the file is a Cloister journal and that its folder can be written.",
         ) from error
+
+
+def _code(error: Exception) -> int | None:
+    """SQLite's primary result code."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

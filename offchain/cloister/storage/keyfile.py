@@ -92,8 +92,8 @@ def read_keyfile(path: Path) -> Keyfile:
         if len(data) > MAX_FILE_BYTES:
             raise ValueError(f"it is longer than {MAX_FILE_BYTES} bytes")
         content = _checked(json.loads(data))
-        address = content.get("address") or None
-        known = Address(to_checksum_address(address)) if address else None
+        address = content.get("address", "")
+        known = None if address == "" else Address(to_checksum_address(address))
         return Keyfile(path, known, exposed, content)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
@@ -108,18 +108,18 @@ def write_keyfile(
     password: str,
     kdf: Kdf = STANDARD,
     *,
-    worker: tuple[Address, int] | None = None,
+    note: Mapping[str, Any] | None = None,
 ) -> None:
     """Write `secret` (32 bytes) to a new file with mode 0600, in a folder that is made with 0700 if missing.
 
-    The file names the account's address; for a worker secret it names `worker`, the account and key epoch
-    that it serves, in the address's place: the secret is no account and must not be taken for one.
+    The file says the account's address. If the secret is no account, and must not be taken for one, `note`
+    stands in the address's place, under `cloister`.
     Raises KeyfileExists, StoreFull or StoreUnavailable.
     """
     content = Account.encrypt(secret, password, kdf=kdf.name, iterations=kdf.work)
-    if worker is not None:
+    if note is not None:
         del content["address"]
-        content["cloister"] = {"worker": worker[0], "epoch": worker[1]}
+        content["cloister"] = dict(note)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(path, json.dumps(content).encode(), mode=0o600, overwrite=False)

@@ -6,12 +6,13 @@ account = keystore.load("0x…", password)
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from eth_account import Account
@@ -104,9 +105,7 @@ class Keystore:
             return self._one(self.list(), "account")
         if _ADDRESS.fullmatch(which):
             address = _address(which)
-            return self._one(
-                [known for known in self.list() if known.address == address], f"account {address}"
-            )
+            return self._one([known for known in self.list() if known.address == address], f"account {address}")
         if "/" in which:
             return _account(read_keyfile(Path(which)))
         paths = [path for path in self._files() if which in (path.name, path.name.removesuffix(".json"))]
@@ -182,9 +181,7 @@ class Secrets:
         except OSError as error:
             raise StoreUnavailable(f"The folder {self._folder} cannot be read: {error.strerror}.") from error
         matches = [match for name in names if (match := _SECRET_FILE.fullmatch(name))]
-        found = [
-            StoredSecret(_address(match[1]), int(match[2]), self._folder / match.string) for match in matches
-        ]
+        found = [StoredSecret(_address(match[1]), int(match[2]), self._folder / match.string) for match in matches]
         return sorted(found, key=lambda one: (one.worker, one.epoch))
 
     def create(self, worker: str, epoch: int, password: str) -> bytes:
@@ -196,24 +193,35 @@ class Secrets:
             raise InvalidInput("A worker secret needs a password.")
         path = self._path(worker, epoch)
         secret = secrets.token_bytes(32)
-        write_keyfile(path, secret, password, self._kdf, worker=(_address(worker), epoch))
+        write_keyfile(path, secret, password, self._kdf, note=_note(worker, epoch, secret))
         return secret
 
     def load(self, worker: str, epoch: int, password: str) -> bytes:
         """Return the 32 bytes of an epoch. Raises as `read_keyfile` and `Keyfile.decrypt` do."""
         path = self._path(worker, epoch)
         keyfile = read_keyfile(path)
-        says = keyfile.content.get("cloister")
-        if says != {"worker": _address(worker), "epoch": epoch}:
+        secret = keyfile.decrypt(password)
+        if keyfile.content.get("cloister") != _note(worker, epoch, secret):
             raise KeyfileCorrupt(
-                f"{path} holds no secret of this worker and epoch.", "It was renamed or altered."
+                f"{path} does not hold the secret of this worker and epoch.",
+                "It was renamed or altered: restore it from a copy.",
             )
-        return keyfile.decrypt(password)
+        return secret
 
     def _path(self, worker: str, epoch: int) -> Path:
         if epoch < 0:
             raise InvalidInput(f"{epoch} is no key epoch.")
         return self._folder / f"worker-{_address(worker).lower()}-{epoch}.json"
+
+
+def _note(worker: str, epoch: int, secret: bytes) -> dict[str, Any]:
+    """What a secret's file says about it.
+
+    The format's own checksum leaves out the cipher's initial value. If that is damaged the file opens to
+    another secret, and only `check`, which gives nothing away, tells.
+    """
+    check = hashlib.sha256(b"cloister/1/secret-check" + secret).hexdigest()
+    return {"worker": _address(worker), "epoch": epoch, "check": check}
 
 
 def _local_account(private_key: bytes) -> LocalAccount | None:
@@ -234,7 +242,5 @@ def _address(text: str) -> Address:
     digits = text.removeprefix("0x")
     mixed = digits not in (digits.lower(), digits.upper())
     if not _ADDRESS.fullmatch(text) or (mixed and not is_checksum_address("0x" + digits)):
-        raise InvalidInput(
-            f"{text} is no address.", "Compare it with the original: a digit or a capital differs."
-        )
+        raise InvalidInput(f"{text} is no address.", "Compare it with the original: a digit or a capital differs.")
     return Address(to_checksum_address("0x" + digits))

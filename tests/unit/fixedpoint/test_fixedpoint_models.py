@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cloister.fixedpoint import load_heldout, load_package
 
@@ -42,6 +43,20 @@ def test_model__table_in_the_documentation__states_the_manifest(name):
     )
     for figure in (accuracy.float_accuracy, accuracy.fixed_accuracy, accuracy.agreement):
         assert f"{100 * figure:.2f} %" in row
+
+
+def test_documentation__packaging_example__runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    example = (ROOT / "docs" / "models.md").read_text().split("```python\n")[1].split("```")[0]
+    rng = np.random.default_rng(0)
+    names = {
+        "training_rows": rng.normal(3, 5, size=(40, 4)),
+        "test_rows": rng.normal(3, 5, size=(10, 4)),
+        "test_labels": rng.integers(0, 2, size=10),
+        "train": lambda rows: torch.nn.Sequential(torch.nn.Linear(rows.shape[1], 2)),
+    }
+    exec(example, names)  # noqa: S102
+    assert load_package(tmp_path / "models" / "my-model").manifest.name == "my-model"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,154 @@
+"""Deployments: parameters, files, wiring; on a py-evm chain in this process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from web3 import HTTPProvider, Web3
+
+from cloister.chain.deploy import deploy
+from cloister.chain.deployment import Deployment, DeploymentFailed, DeployParameters, verify
+from cloister.chain.errors import ContractError, InsufficientFunds, WrongChain
+from cloister.devnet.accounts import account
+from cloister.devnet.pyevm.server import running
+from cloister.domain.errors import InvalidInput
+
+DEPLOYMENT = Deployment(
+    chain_id=31337,
+    node_registry="0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512",
+    model_registry="0x5FbDB2315678afecb367f032d93F642f64180aa3",
+    job_market="0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0",
+    block=1,
+)
+
+
+@pytest.fixture(scope="module")
+def w3():
+    with running(block_time=0.01) as server:
+        yield Web3(HTTPProvider(server.url))
+
+
+@pytest.fixture(scope="module")
+def deployed(w3):
+    return deploy(w3, account(w3, 0), DeployParameters.devnet())
+
+
+def test_deploy__on_a_fresh_chain__predicts_the_market_and_wires_everything(w3, deployed):
+    assert replace(deployed, block=1) == DEPLOYMENT
+    created = w3.eth.get_block(deployed.block, full_transactions=True)["transactions"]
+    assert any("to" not in t or t["to"] is None for t in created)
+    verify(w3, deployed, DeployParameters.devnet())
+
+
+def test_deploy__a_second_time__makes_another_market(w3, deployed):
+    lines = []
+    second = deploy(w3, account(w3, 0), DeployParameters.devnet(), report=lines.append)
+    assert second.job_market != deployed.job_market
+    assert [line.split()[0] for line in lines] == ["ModelRegistry", "NodeRegistry", "JobMarket"]
+
+
+def test_deploy__public_defaults__are_accepted_by_the_contracts(w3):
+    deploy(w3, account(w3, 1))
+
+
+def test_deploy__from_an_empty_account__is_refused_before_anything_is_sent(w3):
+    poor = w3.eth.account.create()
+    with pytest.raises(InsufficientFunds) as caught:
+        deploy(w3, poor, DeployParameters.devnet())
+    assert poor.address in caught.value.message
+    assert w3.eth.get_transaction_count(poor.address) == 0
+
+
+def test_deploy__when_another_transaction_takes_a_nonce__fails_and_says_so(w3, deployed):
+    sender = account(w3, 2)
+
+    def interfere(line):
+        if not line.startswith("NodeRegistry"):
+            return
+        fields = {"chainId": 31337, "nonce": w3.eth.get_transaction_count(sender.address), "to": sender.address}
+        fields |= {"value": 0, "gas": 21_000, "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**10, "type": 2}
+        hash_ = w3.eth.send_raw_transaction(sender.sign_transaction(fields).raw_transaction)
+        w3.eth.wait_for_transaction_receipt(hash_, poll_latency=0.01)
+
+    with pytest.raises(ContractError, match="JobMarket_BadParameters"):
+        deploy(w3, sender, DeployParameters.devnet(), report=interfere)
+
+
+def test_verify__on_another_chain__names_both(w3, deployed):
+    with pytest.raises(WrongChain, match=r"serves chain 31337, the deployment is on chain 1\b"):
+        verify(w3, replace(deployed, chain_id=1))
+
+
+def test_verify__without_code__is_refused(w3, deployed):
+    with pytest.raises(DeploymentFailed, match="no code"):
+        verify(w3, replace(deployed, job_market="0x" + "11" * 20))
+
+
+def test_verify__registries_of_another_market__are_refused(w3, deployed):
+    other = deploy(w3, account(w3, 3), DeployParameters.devnet())
+    with pytest.raises(DeploymentFailed, match="node registry"):
+        verify(w3, replace(deployed, node_registry=other.node_registry))
+    with pytest.raises(DeploymentFailed, match="model registry"):
+        verify(w3, replace(deployed, model_registry=other.model_registry))
+
+
+def test_verify__with_other_parameters__is_refused(w3, deployed):
+    with pytest.raises(DeploymentFailed, match="epoch length"):
+        verify(w3, deployed, replace(DeployParameters.devnet(), epoch_length=65))
+
+
+def test_parameters__that_the_contracts_would_refuse__are_refused_first():
+    with pytest.raises(InvalidInput, match="longest life"):
+        replace(DeployParameters.devnet(), exit_delay=60 + 2 * 30 + 30 + 20)
+    with pytest.raises(InvalidInput, match="silentBps"):
+        replace(DeployParameters.devnet(), market=replace(DeployParameters.devnet().market, silent_bps=5_000))
+    with pytest.raises(InvalidInput, match="epoch length"):
+        replace(DeployParameters.devnet(), epoch_length=0)
+    with pytest.raises(InvalidInput, match="windows"):
+        replace(DeployParameters.devnet(), exit_delay=1 << 32)
+    replace(DeployParameters.devnet(), exit_delay=60 + 2 * 30 + 30 + 20 + 1)
+
+
+def test_parameters__public_defaults__remember_stakes_until_the_deadline():
+    # DRAW-2: at least one whole epoch lies between a request and the forgetting of its stakes.
+    parameters = DeployParameters()
+    for block_seconds in (2, 12):
+        blocks = parameters.market.seed_delay + parameters.market.deliver_window / block_seconds
+        assert blocks < parameters.epoch_length
+
+
+def test_file__saved_and_loaded__is_the_same(tmp_path):
+    path = tmp_path / "new" / "deployment.json"
+    DEPLOYMENT.save(path)
+    assert Deployment.load(path) == DEPLOYMENT
+    assert list(json.loads(path.read_text())) == ["chainId", "nodeRegistry", "modelRegistry", "jobMarket", "block"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"chainId": "31337"}, "chain_id"),
+        ({"block": -1}, "block"),
+        ({"block": True}, "block"),
+        ({"jobMarket": "0x12"}, "job_market"),
+        ({"nodeRegistry": None}, "node_registry"),
+    ],
+)
+def test_file__with_a_wrong_value__names_it(change, what):
+    with pytest.raises(InvalidInput, match=what):
+        Deployment.from_json(json.dumps(json.loads(DEPLOYMENT.to_json()) | change))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"chainId": 1}'])
+def test_file__that_is_no_deployment__is_refused_with_the_format(text):
+    with pytest.raises(InvalidInput, match="no deployment file") as caught:
+        Deployment.from_json(text)
+    assert "nodeRegistry" in caught.value.hint
+
+
+def test_file__missing__is_refused_by_name(tmp_path):
+    with pytest.raises(InvalidInput, match=r"nothing\.json"):
+        Deployment.load(tmp_path / "nothing.json")
