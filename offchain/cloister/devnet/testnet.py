@@ -25,19 +25,20 @@ from typing import Self
 
 from web3 import HTTPProvider, Web3
 
-from cloister.bootstrap import Network, open_client, open_network, open_operator, worker_secrets
+from cloister.bootstrap import Network, open_client, open_network, open_operator, open_worker, worker_secrets
 from cloister.chain.deploy import deploy
 from cloister.chain.deployment import Deployment, DeployParameters
 from cloister.client import Client
 from cloister.config import load_settings
 from cloister.devnet.accounts import account
-from cloister.devnet.network import DevNode, Kind, skip_to_next_epoch, start_node
+from cloister.devnet.network import DevNode, Kind, skip_to_next_epoch, start_node, wait_for_block
 from cloister.domain.errors import CloisterError, InvalidInput
 from cloister.domain.ids import Address
 from cloister.storage.keyfile import LIGHT
 from cloister.storage.keystore import Keystore
+from cloister.worker import Worker
 
-DEPLOYER, FIRST_WORKER, FIRST_REQUESTER = 0, 1, 10
+DEPLOYER, FIRST_WORKER, FIRST_REQUESTER = 0, 1, 16
 """Which development accounts play which part."""
 MAX_WORKERS = FIRST_REQUESTER - FIRST_WORKER
 DEFAULT_STAKE = 100 * 10**18
@@ -127,7 +128,7 @@ class Testnet:
 
         Raises WorkerFailed with the end of a worker's log when one does not.
         """
-        skip_to_next_epoch(self.node, self.w3, self.parameters.epoch_length)
+        self.age_stakes()
         for worker in self.workers:
             self._spawn(worker)
         deadline = time.monotonic() + START_TIMEOUT
@@ -137,6 +138,14 @@ class Testnet:
                 if time.monotonic() > deadline:
                     raise WorkerFailed(f"{worker.name} is not ready after {START_TIMEOUT:.0f} s.", _end(worker.log))
                 time.sleep(0.05)
+
+    def age_stakes(self) -> None:
+        """Moves the chain to the next epoch, from which on the stakes count."""
+        skip_to_next_epoch(self.node, self.w3, self.parameters.epoch_length)
+
+    def next_block(self) -> None:
+        """Waits until another block is mined."""
+        wait_for_block(self.w3, self.w3.eth.block_number + 1)
 
     def check(self) -> None:
         """Raises WorkerFailed when a worker process has ended by itself."""
@@ -153,6 +162,14 @@ class Testnet:
             self._write_config(folder, index)
         with open_client(self._network(folder), account(self.w3, index)) as client:
             yield client
+
+    @contextmanager
+    def worker(self, index: int) -> Iterator[Worker]:
+        """A registered worker in this process, for whoever wants to step it by hand."""
+        registered = self.workers[index]
+        key = account(self.w3, FIRST_WORKER + index)
+        with open_worker(self._network(registered.folder), key, self._password) as worker:
+            yield worker
 
     @property
     def network(self) -> Network:

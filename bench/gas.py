@@ -1,0 +1,178 @@
+"""`make bench-gas`: gas of every transaction in the life of a job, by level and size of committee.
+
+Measured on anvil with 32-byte inputs and outputs, as the peers in bench/peers.json were. Gas is exact: two runs differ only
+by the zero bytes that random keys happen to have. "first" is a worker's first paid job, which opens its credit; "warm" is a
+later one. Writes bench/results/gas.json and the tables in README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import structlog
+import torch
+
+from cloister.bootstrap import open_worker
+from cloister.client import Client
+from cloister.devnet.accounts import account
+from cloister.devnet.testnet import FIRST_WORKER, Testnet
+from cloister.domain.ids import JobId, VersionId
+from cloister.domain.request import Assurance
+from cloister.fixedpoint import Arithmetic, InputSpec, package_model
+from cloister.worker import Worker
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results" / "gas.json"
+README = ROOT / "README.md"
+COMMITTEES = ("agreed(2,2)", "agreed(3,2)", "agreed(5,3)", "agreed(9,5)", "agreed(15,8)")
+HEADLINE = "AGREED(3, 2)"
+WORKERS = 15
+PRICE = 10**15
+WARM_UP = 3
+"""Jobs with all workers before the warm ones, so that every credit account exists."""
+REPEATS = 3
+MAX_ROUNDS = 40
+
+
+def main() -> None:
+    """Measures, writes the results, and renews the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables-only", action="store_true", help="renew the tables from the committed results")
+    if not parser.parse_args().tables_only:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+        with tempfile.TemporaryDirectory() as folder:
+            results = measure(Path(folder))
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        print(f"wrote {RESULTS.relative_to(ROOT)}")
+    README.write_text(with_tables(README.read_text("utf-8"), json.loads(RESULTS.read_text())), "utf-8")
+    print("renewed the gas tables in README.md")
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Runs jobs with committees of every size; returns gas by level and step."""
+    with Testnet(folder / "net", block_time=0.05) as net, ExitStack() as stack:
+        once: dict[str, int] = {}
+        for _ in range(WORKERS):
+            net.add_worker()
+        # Workers in this process: what they pay for is the same, and fifteen interpreters would take minutes to start.
+        net.age_stakes()
+        workers = [stack.enter_context(net.worker(index)) for index in range(WORKERS)]
+        client = stack.enter_context(net.client())
+        once["register a worker"] = gas_of_first(net, account(net.w3, FIRST_WORKER).address)
+        version = publish(client)
+        once["publish a model"] = last_gas(net, client.account)
+        levels: dict[str, Any] = {}
+        first = settle(net, client, workers, version, Assurance.parse("agreed(3,2)"))
+        for _ in range(WARM_UP):
+            settle(net, client, workers, version, Assurance.parse(f"agreed({WORKERS},{WORKERS // 2 + 1})"))
+        for text in COMMITTEES:
+            level = Assurance.parse(text)
+            runs = [settle(net, client, workers, version, level) for _ in range(REPEATS)]
+            levels[str(level)] = max(runs, key=lambda run: run["total"])
+        levels[f"{HEADLINE}, first job of its workers"] = first
+        client.sender.transact("bench:withdraw", client.market.withdraw(account(net.w3, FIRST_WORKER).address))
+        once["withdraw a credit"] = last_gas(net, client.account)
+    return {"payload": "32-byte input, 32-byte output", "gas_cap": 1 << 24, "jobs": levels, "once": once}
+
+
+def publish(client: Client) -> VersionId:
+    """A linear model of 8 inputs and 8 outputs: 32 bytes each."""
+    arithmetic = Arithmetic(t=13, f=8, s=12)
+    torch.manual_seed(1)
+    model = torch.nn.Linear(8, 8, dtype=torch.float64)
+    rows = torch.randn(64, 8, dtype=torch.float64).numpy()
+    spec = InputSpec.fit(rows, arithmetic)
+    labels = [str(i) for i in range(8)]
+    package = package_model(model, name="bench", labels=labels, input_spec=spec, arithmetic=arithmetic)
+    return client.publish(package, PRICE)
+
+
+def settle(
+    net: Testnet, client: Client, workers: list[Worker], version: VersionId, level: Assurance
+) -> dict[str, Any]:
+    """One job, all honest, from request to settlement; returns gas by step."""
+    job_id: JobId = client.request(version, [[1, -2, 3, -4, 5, -6, 7, -8]], level)
+    for _ in range(MAX_ROUNDS):
+        job = client.step(job_id)
+        if job.over:
+            break
+        for worker in workers:
+            worker.step()
+        net.next_block()
+    else:
+        sys.exit(f"the job did not settle in {MAX_ROUNDS} rounds")
+    steps = client.market.gas(job_id, net.deployment.block)
+    reveals = sorted(steps["reveal"])
+    return {
+        "request": steps["request"][0],
+        "deliver": steps["deliver"][0],
+        "commit": steps["commit"],
+        "reveal": reveals[:-1],
+        "reveal and settle": reveals[-1],
+        "total": sum(sum(units) for units in steps.values()),
+        "dearest": max(max(units) for units in steps.values()),
+    }
+
+
+def last_gas(net: Testnet, sender: str) -> int:
+    """Gas of the newest transaction of an account."""
+    return _gas(net, sender, range(net.w3.eth.block_number, 0, -1))
+
+
+def gas_of_first(net: Testnet, sender: str) -> int:
+    """Gas of the oldest transaction of an account."""
+    return _gas(net, sender, range(1, net.w3.eth.block_number + 1))
+
+
+def _gas(net: Testnet, sender: str, blocks: range) -> int:
+    for number in blocks:
+        for transaction in net.w3.eth.get_block(number, full_transactions=True)["transactions"]:
+            if transaction["from"] == sender:  # type: ignore[index]
+                return net.w3.eth.get_transaction_receipt(transaction["hash"])["gasUsed"]  # type: ignore[index]
+    sys.exit(f"{sender} has sent nothing")
+
+
+def with_tables(text: str, results: dict[str, Any]) -> str:
+    """README.md with its generated tables replaced."""
+    for name, lines in (("gas-per-step", per_step(results)), ("gas-peers", beside_peers(results))):
+        begin, end = f"<!-- {name}: make bench-gas -->", f"<!-- end {name} -->"
+        head, _, rest = text.partition(begin)
+        _, _, tail = rest.partition(end)
+        if not rest or not _:
+            sys.exit(f"README.md lacks the marks {begin} … {end}")
+        text = "\n".join([head + begin, *lines, end + tail])
+    return text
+
+
+def per_step(results: dict[str, Any]) -> list[str]:
+    """Gas by step, one row per committee."""
+    lines = [
+        "| job | request | deliver | commit, each | reveal, each | last reveal, settles | all transactions |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for level, run in results["jobs"].items():
+        commit, reveal = max(run["commit"]), max(run["reveal"])
+        cells = [run["request"], run["deliver"], commit, reveal, run["reveal and settle"]]
+        lines.append(f"| {level} | " + " | ".join(f"{cell:,}" for cell in cells) + f" | **{run['total']:,}** |")
+    return lines
+
+
+def beside_peers(results: dict[str, Any]) -> list[str]:
+    """Gas per job, ours among the peers'."""
+    peers = json.loads((ROOT / "bench" / "peers.json").read_text("utf-8"))["gas_per_job"]
+    rows = [(peer["gas"], f"{peer['system']}: {peer['what']}", False) for peer in peers]
+    rows.append((results["jobs"][HEADLINE]["total"], f"**Cloister {HEADLINE}**: three workers, commit and reveal", True))
+    lines = ["| gas per job | system |", "| ---: | --- |"]
+    return lines + [f"| {f'**{gas:,}**' if ours else f'{gas:,}'} | {what} |" for gas, what, ours in sorted(rows)]
+
+
+if __name__ == "__main__":
+    main()
