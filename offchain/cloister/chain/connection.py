@@ -63,19 +63,11 @@ class Connection:
 
     def block(self, which: int | bytes) -> Head:
         """A block by number or hash. Raises RpcUnavailable when the endpoint lacks it."""
-        with translated():
-            try:
-                return _head(self.w3.eth.get_block(cast(Any, which)))
-            except BlockNotFound:
-                raise RpcUnavailable(
-                    f"The endpoint {self.url} does not have block {which!r}.",
-                    "It is behind, or the block was taken back; this passes when it has caught up.",
-                ) from None
+        return _head(self._block(which))
 
     def header(self, number: int) -> tuple[bytes, bytes]:
         """RLP encoding of a block's header, checked against the block's hash, and its prevrandao."""
-        with translated():
-            block = self.w3.eth.get_block(number)
+        block = self._block(number)
         return encode_header(block), bytes(block["mixHash"])
 
     def logs_of_block(self, address: Address, block_hash: bytes) -> Sequence[LogReceipt]:
@@ -89,14 +81,23 @@ class Connection:
     def logs_of_job(self, address: Address, topic: bytes, first: int) -> Sequence[LogReceipt]:
         """A contract's logs from block `first` on whose first indexed argument is `topic`."""
         topics = cast(Any, [None, "0x" + topic.hex()])
-        return self._logs(
-            {"address": cast(Any, address), "fromBlock": first, "toBlock": "latest", "topics": topics}
-        )
+        return self._logs({"address": cast(Any, address), "fromBlock": first, "toBlock": "latest", "topics": topics})
 
     def balance(self, account: Address) -> int:
         """Wei that an account holds."""
         with translated():
             return self.w3.eth.get_balance(cast(Any, account))
+
+    def _block(self, which: int | bytes) -> BlockData:
+        with translated():
+            try:
+                return self.w3.eth.get_block(cast(Any, which))
+            except BlockNotFound:
+                name = which if isinstance(which, int) else f"0x{which.hex()}"
+                raise RpcUnavailable(
+                    f"The RPC endpoint does not have block {name}.",
+                    "It is behind, or the block was taken back; this passes when it has caught up.",
+                ) from None
 
     def _logs(self, query: FilterParams) -> Sequence[LogReceipt]:
         with translated():

@@ -7,7 +7,6 @@ endpoint's URL than its host, because a path or query often carries a key.
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ import requests
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.address import to_checksum_address
-from eth_utils.exceptions import ValidationError
 from web3 import exceptions as web3_errors
 
 from ..chain.artifacts import custom_errors
@@ -105,7 +103,7 @@ def translate(exc: Exception) -> Exception:
         return RpcError("The endpoint's answer is not JSON-RPC.", _CHECK_URL)
     if isinstance(exc, web3_errors.ProviderConnectionError | web3_errors.CannotHandleRequest):
         return _unavailable("The RPC endpoint cannot be reached.")
-    return _from_eth_tester(exc) or exc
+    return exc
 
 
 def revert_error(data: bytes, text: str = "") -> ContractError:
@@ -158,7 +156,7 @@ _OTHER_CONTRACT = "Check that the deployment file names Cloister's contracts on 
 _CHECK_URL = "Check rpc_url: another kind of server may be listening there."
 _WAIT = "Check rpc_url and the network; the call is safe to repeat."
 
-# Texts of geth, its relatives, anvil, py-evm and eth-tester, in lower case. The first match decides.
+# Texts of geth, its relatives, anvil and py-evm, in lower case. The first match decides.
 _TEXTS: tuple[tuple[tuple[str, ...], type[CloisterError], str], ...] = (
     (
         ("already known", "already imported", "known transaction"),
@@ -182,7 +180,13 @@ _TEXTS: tuple[tuple[tuple[str, ...], type[CloisterError], str], ...] = (
     ),
     (("chain id",), WrongChain, "Set rpc_url and chain_id to the same chain."),
     (
-        ("rate limit", "limit exceeded", "too many requests", "timed out", "timeout", "header not found"),
+        # Asked by hash for the logs of a block that was taken back, or that an endpoint has not seen yet.
+        ("unknown block", "block not found", "header not found"),
+        RpcUnavailable,
+        "The endpoint is behind, or the block was taken back: follow the chain from its head again.",
+    ),
+    (
+        ("rate limit", "limit exceeded", "too many requests", "timed out", "timeout"),
         RpcUnavailable,
         _WAIT,
     ),
@@ -256,22 +260,6 @@ def _revert_data(data: Any) -> bytes:
         except ValueError:
             return b""
     return b""
-
-
-def _from_eth_tester(exc: Exception) -> CloisterError | None:
-    """eth-tester in this process raises exceptions of its own; a revert's data is in the text, as a literal.
-
-    It is known by name, because a worker does not install it.
-    """
-    text = str(exc)
-    if type(exc).__name__ == "TransactionFailed" and type(exc).__module__.startswith("eth_tester"):
-        literal = text.removeprefix("execution reverted: ")
-        try:
-            data = ast.literal_eval(literal)
-        except (ValueError, SyntaxError):
-            data = b""
-        return revert_error(data if isinstance(data, bytes) else b"", literal)
-    return _by_text(text) if isinstance(exc, ValidationError) else None
 
 
 def _shown(value: Any, solidity_type: str) -> str:

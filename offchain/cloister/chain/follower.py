@@ -37,7 +37,7 @@ class Rollback:
 class Follower:
     """Reads the market's events from block `start` on.
 
-    Raises DeepReorg when more than REORG_DEPTH blocks were taken back.
+    Raises DeepReorg, at every poll until the chain is back, when more than REORG_DEPTH blocks were taken back.
     """
 
     def __init__(
@@ -47,58 +47,68 @@ class Follower:
         self._market = market
         self._confirmations = confirmations
         self._next = start
+        # Blocks whose events were told, the newest last. What changes here is yielded before anything can fail.
         self._recent: list[Head] = []
-        self._trimmed = False
+        self._forgot = False
+        """Events below the first of `_recent` were told."""
 
     def poll(self) -> Iterator[Blocks | Rollback]:
         """What happened since the last call; nothing when the head has not moved."""
         head = self._connection.head(self._confirmations)
-        if self._recent and head.hash == self._recent[-1].hash:
-            return
         # An endpoint behind a load balancer may answer from an older block; only a different chain counts.
-        if self._recent and head.number <= self._recent[-1].number and self._knows(head):
+        if self._recent and (self._knows(head) or head.number < self._recent[0].number):
             return
-        while self._next < head.number - REORG_DEPTH and not self._recent:
-            last = min(self._next + CHUNK - 1, head.number - REORG_DEPTH)
+        final = head.number - REORG_DEPTH
+        if self._next <= final and self._is_canonical():
+            yield from self._catch_up(final)
+        yield from self._walk(head)
+
+    def _catch_up(self, final: int) -> Iterator[Blocks]:
+        """History up to block `final`, too old to be taken back, many blocks at a time."""
+        while self._next <= final:
+            last = min(self._next + CHUNK - 1, final)
             logs = self._connection.logs_of_range(self._market.address, self._next, last)
             events = tuple((log["blockNumber"], event) for log in logs if (event := self._market.decode(log)))
-            self._next = last + 1
-            yield Blocks(self._connection.block(last), events)
-        yield from self._walk(head)
+            head = self._connection.block(last)
+            self._next, self._recent, self._forgot = last + 1, [head], True
+            yield Blocks(head, events)
 
     def _walk(self, head: Head) -> Iterator[Blocks | Rollback]:
         """From the last block in common up to `head`, found backwards along parent hashes."""
         path = [head]
-        while path[-1].number > self._next and not self._links(path[-1]):
-            path.append(self._connection.block(path[-1].parent))
-        while self._recent and not self._links(path[-1]):
-            gone = self._recent.pop()
-            if not self._recent and self._trimmed:
+        kept = len(self._recent)
+        first = self._recent[0].number if self._recent else self._next
+        while True:
+            following = self._recent[kept - 1].number + 1 if kept else first
+            while path[-1].number > following:
+                path.append(self._connection.block(path[-1].parent))
+            if not kept or path[-1].parent == self._recent[kept - 1].hash:
+                break
+            kept -= 1
+        if kept < len(self._recent):
+            if not kept and self._forgot:
                 raise DeepReorg(
-                    f"The chain took back more than {REORG_DEPTH} blocks below {gone.number + REORG_DEPTH}.",
+                    f"The chain took back all {len(self._recent)} blocks from {first} on that are remembered.",
                     "Check the endpoint against a second one. Restart this process when the chain is trusted again.",
                 )
-            self._next = gone.number
-            yield Rollback(gone.number - 1)
-            while path[-1].number > self._next:
-                path.append(self._connection.block(path[-1].parent))
+            self._next = self._recent[kept].number
+            del self._recent[kept:]
+            yield Rollback(self._next - 1)
         for block in reversed(path):
             if block.number < self._next:
                 continue
             logs = self._connection.logs_of_block(self._market.address, block.hash)
             events = tuple((block.number, event) for log in logs if (event := self._market.decode(log)))
             self._recent.append(block)
-            if len(self._recent) > REORG_DEPTH:
+            if len(self._recent) > REORG_DEPTH + 1:
                 del self._recent[0]
-                self._trimmed = True
+                self._forgot = True
             self._next = block.number + 1
             yield Blocks(block, events)
 
     def _knows(self, head: Head) -> bool:
         return any(head.hash == known.hash for known in self._recent)
 
-    def _links(self, block: Head) -> bool:
-        """True when `block` follows the last known one, or there is none to follow."""
-        if not self._recent:
-            return block.number <= self._next
-        return block.parent == self._recent[-1].hash
+    def _is_canonical(self) -> bool:
+        """True when no block that was told has been replaced."""
+        return not self._recent or self._connection.block(self._recent[-1].number).hash == self._recent[-1].hash

@@ -8,21 +8,39 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Protocol, cast
 
+import structlog
 from eth_account.signers.local import LocalAccount
 from web3.exceptions import TransactionNotFound
 from web3.types import TxParams
 
 from cloister.chain.call import GAS_CAP, Call
 from cloister.chain.connection import Confirmations, Connection
-from cloister.chain.errors import AlreadyKnown, InsufficientFunds, NonceConflict, Underpriced, translated
+from cloister.chain.errors import (
+    AlreadyKnown,
+    InsufficientFunds,
+    NonceConflict,
+    RpcError,
+    Underpriced,
+    translated,
+)
 from cloister.domain.errors import CloisterError
 from cloister.domain.ids import Address, hexed
 
+log = structlog.get_logger()
+
 RECEIPT_TIMEOUT = 120.0
 """Seconds to wait for a transaction to be mined before giving up the wait, never the transaction."""
+RESEND_SECONDS = 4.0
+"""How often a wait asks whether the node still has the transaction."""
 GAS_MARGIN = 1.2
 BASE_FEE_HEADROOM = 2
 """The fee cap covers a base fee that doubles: six full blocks in a row."""
+
+
+REFUSED = (InsufficientFunds, Underpriced, NonceConflict)
+"""What an endpoint answers that did not accept a transaction and passed it on to nobody."""
+REFUSAL_CODES = (-32000, -32003)
+"""JSON-RPC's for the same, whatever the text: "server error" as nodes use it, "transaction rejected"."""
 
 
 class NotMined(CloisterError):
@@ -110,27 +128,37 @@ class Sender:
     def send(self, intent: str, call: Call) -> bytes:
         """Sends a call unless its intent was sent before; returns the transaction's hash either way.
 
+        One that was sent before but is lost, because the node was away or restarted, is sent again as it is.
+
         Raises ContractError when the call would revert, InsufficientFunds, Underpriced and NonceConflict: nothing was
         sent then, and the intent is still free. RpcUnavailable leaves the transaction journalled and pending, because
         the node may have it.
         """
         with self._lock:
             known = self._outbox.find(intent)
+            if known is not None and self.receipt(known.hash) is None:
+                self._rebroadcast(known)
+                known = self._outbox.find(intent)
             if known is not None:
                 return known.hash
             nonce, raw, hash_ = self._sign(call)
             self._outbox.record(intent, nonce, hash_, raw)
             try:
                 self._broadcast(raw)
-            except (InsufficientFunds, Underpriced, NonceConflict):
+            except REFUSED:
                 self._outbox.forget(intent)
+                raise
+            except RpcError as error:
+                if error.code in REFUSAL_CODES:
+                    self._outbox.forget(intent)
                 raise
             return hash_
 
     def settle(self) -> list[tuple[str, Receipt]]:
         """Looks for the receipts of pending transactions, and sends those again that the node has lost.
 
-        Returns the transactions that are mined now, with their intents.
+        Returns the transactions that are mined now, with their intents. One that the node does not want back, for want
+        of funds or of a higher fee, stays pending.
         """
         mined = []
         with self._lock:
@@ -141,24 +169,28 @@ class Sender:
             for record in pending:
                 receipt = self.receipt(record.hash)
                 if receipt is None:
-                    self._rebroadcast(record)
+                    self._resend(record)
                 elif receipt.block <= head:
                     self._outbox.resolve(record.intent, receipt.succeeded)
                     mined.append((record.intent, receipt))
         return mined
 
     def wait(self, hash_: bytes, timeout: float = RECEIPT_TIMEOUT) -> Receipt:
-        """The receipt of a transaction, once it is mined.
+        """The receipt of a transaction, once it is mined; sends it again when the node loses it.
 
         Raises NotMined after `timeout` seconds and TransactionFailed when it reverted.
         """
         deadline = time.monotonic() + timeout
+        resend = time.monotonic() + RESEND_SECONDS
         while (receipt := self.receipt(hash_)) is None:
             if time.monotonic() > deadline:
                 raise NotMined(
                     f"Transaction {hexed(hash_)} was sent but not mined within {timeout:.0f} s.",
                     "It stays in the journal and is sent again on the next start; raise max_fee_gwei if fees rose.",
                 )
+            if time.monotonic() > resend:
+                resend = time.monotonic() + RESEND_SECONDS
+                self.settle()
             self._sleep(self._poll_seconds)
         self.settle()
         if not receipt.succeeded:
@@ -244,5 +276,15 @@ class Sender:
             self._broadcast(record.raw)
         except NonceConflict:
             # Mined a moment ago, or its nonce went to a transaction from elsewhere: only then is the intent free again.
-            if self.receipt(record.hash) is None:
+            with translated():
+                used = self._w3.eth.get_transaction_count(cast(Any, self.address), "latest")
+            if used > record.nonce and self.receipt(record.hash) is None:
+                log.warning("nonce used elsewhere", intent=record.intent, nonce=record.nonce)
                 self._outbox.resolve(record.intent, succeeded=False)
+
+    def _resend(self, record: Record) -> None:
+        """Like `_rebroadcast`, for many: one that is refused must not keep the others from being looked at."""
+        try:
+            self._rebroadcast(record)
+        except (*REFUSED, RpcError) as error:
+            log.warning("transaction not taken", intent=record.intent, nonce=record.nonce, error=str(error))

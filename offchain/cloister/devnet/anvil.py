@@ -40,6 +40,8 @@ def start_anvil(
     command += ["--hardfork", "osaka", "--mnemonic", MNEMONIC, "--accounts", str(COUNT)]
     command += ["--balance", str(BALANCE // 10**18)]
     command += ["--block-time", f"{block_time:g}"] if block_time else ["--no-mining"]
+    if log is None:
+        command.append("--quiet")  # else every call is a line in a file that nobody reads
     if not _sets_gas_cap(program):
         command.append("--enable-tx-gas-limit")
     return NodeProcess("anvil", [*command, *arguments], port, log=log, timeout=timeout)

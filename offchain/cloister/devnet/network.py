@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -40,6 +41,10 @@ class DevNode(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+class PyEvmMissing(CloisterError):
+    """The devchain extra is not installed."""
+
+
 class NoBlocks(CloisterError):
     """The chain mined too few blocks in the time given."""
 
@@ -49,11 +54,17 @@ def start_node(kind: Kind = "anvil", port: int = 0, block_time: float = 1.0, *, 
 
     `port` 0 picks a free one; a block is mined every `block_time` seconds, 0 mines none but by `mine`.
 
-    Raises AnvilMissing, InvalidInput for a port that is taken, NodeFailed when it does not start.
+    Raises AnvilMissing or PyEvmMissing, InvalidInput for a port that is taken, NodeFailed when it does not
+    start.
     """
     if kind == "anvil":
         return start_anvil(port, block_time, log=log)
     if kind == "py-evm":
+        if find_spec("eth") is None:
+            raise PyEvmMissing(
+                "py-evm is not installed.",
+                "Install it with `pip install 'cloister[devchain]'`, or use `--chain anvil`, which needs Node.js.",
+            )
         port = port or free_port()
         # A process of its own: mining holds Python's lock for long, and the devchain extra stays out of ours.
         command = [sys.executable, "-m", "cloister.devnet.pyevm", "--port", str(port)]

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 from eth_abi.abi import encode
-from eth_tester import EthereumTester
-from web3 import EthereumTesterProvider, HTTPProvider, Web3
+from web3 import HTTPProvider, Web3
 from web3.exceptions import BlockNotFound, ContractCustomError, ContractLogicError, TransactionNotFound, Web3RPCError
 
 from cloister.chain.artifacts import CONTRACTS, artifact, custom_errors
@@ -181,6 +180,7 @@ def test_translate__known_selector_before_garbage__is_shown_and_not_decoded():
         ("nonce too low: next nonce 1, tx nonce 0", NonceConflict),
         ("max fee per gas less than block base fee: address 0x0, maxFeePerGas: 1, baseFee: 7", Underpriced),
         ("header not found", RpcUnavailable),
+        ("unknown block", RpcUnavailable),
     ],
 )
 def test_translate__message_of_a_node__becomes_its_type(message, kind):
@@ -240,40 +240,3 @@ def test_translate__unknown_exceptions_and_answers__pass_unchanged():
         with pytest.raises(type(exc)) as caught, translated():
             raise exc
         assert caught.value is exc
-
-
-# eth-tester in this process
-
-
-@pytest.fixture(scope="module")
-def tester():
-    return Web3(EthereumTesterProvider(EthereumTester()))
-
-
-def test_translate__revert_inside_eth_tester__is_decoded(tester):
-    sender = tester.eth.accounts[0]
-    models = artifact("ModelRegistry")
-    created = tester.eth.contract(abi=models.abi, bytecode=models.bytecode).constructor().transact({"from": sender})
-    address = tester.eth.wait_for_transaction_receipt(created)["contractAddress"]
-    contract = tester.eth.contract(address, abi=models.abi)
-    with pytest.raises(ContractError) as caught, translated():
-        contract.functions.priceOf(b"\x01" * 32).call()
-    assert caught.value.name == "ModelRegistry_NotPublished"
-    assert caught.value.arguments == {"version": b"\x01" * 32}
-    with pytest.raises(ContractError) as caught, translated():
-        contract.functions.publish(b"\x01" * 32, bytes(32), 0, "").transact({"from": sender})
-    assert caught.value.name == "ModelRegistry_ZeroPrice"
-
-
-def test_translate__refusal_inside_eth_tester__becomes_its_type(tester):
-    poor = tester.eth.account.create()
-    fields = {"chainId": tester.eth.chain_id, "to": poor.address, "value": 0, "gas": 21_000, "type": 2}
-    fields |= {"maxFeePerGas": 10**10, "maxPriorityFeePerGas": 1}
-    with pytest.raises(InsufficientFunds), translated():
-        tester.eth.send_raw_transaction(poor.sign_transaction(fields | {"nonce": 0}).raw_transaction)
-    tester.eth.send_transaction({"from": tester.eth.accounts[0], "to": poor.address, "value": 10**18})
-    with pytest.raises(NonceConflict), translated():
-        tester.eth.send_raw_transaction(poor.sign_transaction(fields | {"nonce": 7}).raw_transaction)
-    low = fields | {"nonce": 0, "maxFeePerGas": 1}
-    with pytest.raises(Underpriced), translated():
-        tester.eth.send_raw_transaction(poor.sign_transaction(low).raw_transaction)

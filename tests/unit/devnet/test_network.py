@@ -11,10 +11,10 @@ import pytest
 from web3 import HTTPProvider, Web3
 
 from cloister.chain.errors import RpcUnavailable, WrongChain
-from cloister.devnet import anvil
+from cloister.devnet import anvil, network
 from cloister.devnet.accounts import account, key
 from cloister.devnet.anvil import AnvilMissing, find_anvil, start_anvil
-from cloister.devnet.network import NoBlocks, skip_to_next_epoch, start_node, wait_for_block
+from cloister.devnet.network import NoBlocks, PyEvmMissing, skip_to_next_epoch, start_node, wait_for_block
 from cloister.devnet.process import NodeFailed, NodeProcess, free_port
 from cloister.devnet.pyevm.server import running
 from cloister.domain.errors import InvalidInput
@@ -70,6 +70,14 @@ def test_anvil__plain_binary_or_wrapper__gets_the_gas_cap_once(tmp_path):
     wrapper.write_text('#!/bin/sh\nexec anvil --enable-tx-gas-limit "$@"\n')
     assert not anvil._sets_gas_cap(plain)
     assert anvil._sets_gas_cap(wrapper)
+
+
+def test_pyevm__without_the_extra__names_both_remedies(monkeypatch):
+    monkeypatch.setattr(network, "find_spec", lambda _: None)
+    with pytest.raises(PyEvmMissing) as caught:
+        start_node("py-evm")
+    assert "cloister[devchain]" in caught.value.hint
+    assert "anvil" in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", ["anvil", "py-evm"])

@@ -18,7 +18,9 @@ def main() -> int:
     """Serves a new chain until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m cloister.devnet.pyevm", description="A development chain.")
     parser.add_argument("--port", type=int, default=8545, help="0 picks a free one")
-    parser.add_argument("--block-time", type=float, default=1.0, help="seconds; 0: mine on evm_mine only")
+    parser.add_argument(
+        "--block-time", type=float, default=1.0, help="seconds; 0: mine on evm_mine and anvil_mine only"
+    )
     parser.add_argument("--seed", help="64 hexadecimal digits that decide every prevrandao; default: random")
     options = parser.parse_args()
     seed = bytes.fromhex(options.seed) if options.seed else secrets.token_bytes(32)

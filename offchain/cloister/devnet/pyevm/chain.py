@@ -101,14 +101,13 @@ class PyEvmChain:
         for transaction in self.pool.ready(vm.state, header.base_fee_per_gas or 0):
             if transaction.gas > header.gas_limit - header.gas_used:
                 break
-            snapshot = vm.state.snapshot()
             try:
-                receipt, _ = vm.apply_transaction(header, transaction)
+                vm.state.validate_transaction(transaction)
             except ValidationError:
                 # Valid when it came, but not any more: its account spent what it needed.
-                vm.state.revert(snapshot)
                 self.pool.drop(transaction)
                 continue
+            receipt, _ = vm.apply_transaction(header, transaction)
             header = vm.add_receipt_to_header(header, receipt)
             transactions.append(transaction)
             receipts.append(receipt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
@@ -19,7 +20,7 @@ from .views import Json, header_view, octets, quantity, transaction_view
 TIP = 10**9
 """Wei per gas that eth_maxPriorityFeePerGas proposes, as anvil does."""
 MAX_MINED = 10_000
-"""Blocks per call of evm_mine."""
+"""Blocks per call of evm_mine or anvil_mine."""
 MAX_BATCH = 1_000
 
 _INVALID = -32602
@@ -53,7 +54,7 @@ class Rpc:
             "eth_call": self._call,
             "eth_estimateGas": self._estimate,
             "eth_sendRawTransaction": lambda raw: octets(chain.submit(_octets(raw))),
-            "evm_mine": self._mine,
+            "evm_mine": lambda options=None: self._mine((options or {"blocks": 1})["blocks"]),
             "anvil_mine": self._mine,
             "evm_increaseTime": self._increase_time,
         }
@@ -85,6 +86,9 @@ class Rpc:
         except (TypeError, ValueError, KeyError, AttributeError) as exc:
             # Mostly parameters of the wrong shape, which every method would otherwise have to look for.
             return _failure(request_id, Fault(_INVALID, f"invalid parameters: {exc!r}"))
+        except Exception:  # noqa: BLE001  a defect of this chain: told here, and to the caller
+            traceback.print_exc()
+            return _failure(request_id, Fault(-32603, "internal error; see the log of the chain"))
         return {"jsonrpc": "2.0", "id": request_id, "result": result} if "id" in request else None
 
     def _number(self, at: Any) -> int:
@@ -105,7 +109,7 @@ class Rpc:
     def _number_of(self, block_hash: str) -> int:
         number = self._chain.by_hash.get(_octets(block_hash))
         if number is None:
-            raise Fault(-32001, f"block not found: {block_hash}")
+            raise Fault(-32000, "unknown block")
         return number
 
     def _state(self, at: Any) -> Any:
@@ -170,7 +174,7 @@ class Rpc:
             history["reward"] = [[quantity(TIP)] * len(percentiles) for _ in chosen]
         return history
 
-    def _mine(self, blocks: Any = 1, _interval: Any = None) -> str:
+    def _mine(self, blocks: Any = 1) -> str:
         wanted = int(blocks, 16) if isinstance(blocks, str) else int(blocks)
         if not 0 <= wanted <= MAX_MINED:
             raise Fault(_INVALID, f"between 0 and {MAX_MINED} blocks can be mined at once")

@@ -1,0 +1,82 @@
+"""What the documents say stays true: figures, links, the tree, and the requirements that tests cite."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROTOCOL = (ROOT / "docs" / "spec" / "protocol.md").read_text("utf-8")
+
+
+def bench_gas():
+    spec = importlib.util.spec_from_file_location("bench_gas", ROOT / "bench" / "gas.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_readme__gas_tables__are_those_of_the_committed_results():
+    text = (ROOT / "README.md").read_text("utf-8")
+    results = json.loads((ROOT / "bench" / "results" / "gas.json").read_text("utf-8"))
+    assert bench_gas().with_tables(text, results) == text
+    changed = json.loads(json.dumps(results))
+    changed["jobs"]["AGREED(3, 2)"]["total"] += 1
+    assert bench_gas().with_tables(text, changed) != text
+
+
+def test_gas__targets__are_met_by_the_committed_results():
+    results = json.loads((ROOT / "bench" / "results" / "gas.json").read_text("utf-8"))
+    job = results["jobs"]["AGREED(3, 2)"]
+    assert job["total"] <= 700_000
+    assert job["request"] <= 150_000
+    assert max(run["dearest"] for run in results["jobs"].values()) <= 0.3 * results["gas_cap"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_page__relative_links__lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text("utf-8"))
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
+
+
+def test_readme__tree__names_what_is_there():
+    tree = re.search(r"## The tree\n\n```\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)[1]
+    missing, parent = [], ROOT
+    for line in tree.splitlines():
+        names = [word for word in line.split("  ")[0 if line[0] != " " else 1].split() if "." in word or "/" in word]
+        for name in names:
+            if line[0] != " ":
+                parent = ROOT / name
+            path = parent if line[0] != " " else parent / name
+            if not path.exists():
+                missing.append(str(path.relative_to(ROOT)))
+    assert not missing
+
+
+def test_requirements__every_number__is_cited_by_a_test():
+    numbers = re.findall(r"^\* \*\*([A-Z]+-\d+)\*\*", PROTOCOL, re.MULTILINE)
+    assert len(numbers) == len(set(numbers)) > 40
+    tests = "\n".join(
+        path.read_text("utf-8")
+        for path in (ROOT / "tests").rglob("*")
+        if path.suffix in {".py", ".sol"} and path != Path(__file__)
+    )
+    uncited = [number for number in numbers if not re.search(rf"\b{number}\b", tests)]
+    assert not uncited
+
+
+def test_requirements__every_citation__exists():
+    known = set(re.findall(r"\b(?:DEP|NODE|MODEL|DRAW|JOB|MONEY|BLOB|KEY|LOG)-\d+\b", PROTOCOL))
+    cited = {}
+    for folder in ("contracts", "offchain", "tests", "scripts", "docs"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in {".py", ".sol", ".md"}:
+                for number in re.findall(
+                    r"\b(?:DEP|NODE|MODEL|DRAW|JOB|MONEY|BLOB|KEY|LOG)-\d+\b", path.read_text("utf-8")
+                ):
+                    cited.setdefault(number, path)
+    assert {number: str(path) for number, path in cited.items() if number not in known} == {}
