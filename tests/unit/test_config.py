@@ -66,7 +66,7 @@ def test_load_settings__nothing_given__is_all_defaults(load, home):
     assert set(loaded.sources) == set(Settings.model_fields)
 
 
-@pytest.mark.parametrize("present", product([False, True], repeat=4))
+@pytest.mark.parametrize("present", list(product([False, True], repeat=4)))
 def test_load_settings__every_mix_of_sources__highest_wins(load, home, present):
     flag, variable, local, user = present
     loaded = load(
@@ -190,7 +190,7 @@ def test_load_settings__fee__keeps_its_decimals(load):
 BAD = [
     ("rpc_url", "127.0.0.1:8545"),
     ("rpc_url", "ftp://example.org"),
-    ("rpc_url", "http://"),
+    ("rpc_url", "http://:8545"),
     ("rpc_url", "http://[::1"),
     ("rpc_url", "http://host:port"),
     ("chain_id", "0"),
@@ -241,8 +241,8 @@ def test_load_settings__bad_value__names_setting_source_and_what_is_valid(load, 
         assert text.startswith(f"{name} from {source}: ")
         assert field.json_schema_extra["valid"] in text
         assert "\n" not in text
-        shown = not field.json_schema_extra["private"] and not name.endswith("s")
-        assert (repr(value) in text) == shown or name in {"keystores", "confirmations", "poll_seconds"}
+        if value != ",":
+            assert (value in text) == (not field.json_schema_extra["private"])
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))

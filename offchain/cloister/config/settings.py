@@ -24,7 +24,8 @@ COMPUTED_DEFAULTS: Final = {
 
 def _http_url(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    # asking for the port raises if it is no number
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError
     return url
 

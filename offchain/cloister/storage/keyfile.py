@@ -151,7 +151,7 @@ def _checked(raw: Any) -> dict[str, Any]:
     # bounds on the work, so that a damaged number cannot ask for all of the memory
     if crypto["kdf"] == "scrypt":
         n, r, p = (_integer(parameters[name]) for name in ("n", "r", "p"))
-        if not (2 <= n <= 1 << 20 and n.bit_count() == 1 and 1 <= r and n * r <= 1 << 23 and 1 <= p <= 16):
+        if not (2 <= n and n.bit_count() == 1 and 1 <= r and n * r <= 1 << 23 and 1 <= p <= 16):
             raise ValueError(f"its scrypt parameters n={n}, r={r}, p={p} are out of range")
     elif crypto["kdf"] == "pbkdf2":
         if parameters["prf"] != "hmac-sha256" or not 1 <= _integer(parameters["c"]) <= 10_000_000:

@@ -157,6 +157,20 @@ def test_get__huge_file__reads_one_byte_more_than_the_limit(store, tmp_path, mon
     assert sum(asked) == 1001
 
 
+def test_get__store_that_hands_out_little_at_a_time__is_read_to_the_end(memory, monkeypatch):
+    memory.put(DATA)
+    real = memory._files.open
+
+    def slow(*arguments, **options):
+        file = real(*arguments, **options)
+        read = file.read
+        monkeypatch.setattr(file, "read", lambda count: read(min(count, 3)), raising=False)
+        return file
+
+    monkeypatch.setattr(memory._files, "open", slow)
+    assert memory.get(BLOB) == DATA
+
+
 @pytest.mark.parametrize("length", [0, 31, 33])
 def test_get__malformed_id__refused(store, length):
     for use in (store.get, store.exists):
@@ -282,7 +296,8 @@ def test_write_atomically__file_exists_and_must_not__keeps_it(tmp_path):
         "https://example.org/x?key=1",
         "https://example.org/x#fragment",
         "s3://key:secret@bucket/x",
-        "s3://bucket/../other",
+        "memory://bucket/../other",
+        "memory://bucket/x::file:///etc",
         "https://",
         "s3:///",
         "file://",

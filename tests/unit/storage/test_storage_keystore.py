@@ -340,6 +340,8 @@ def put(value, *keys):
         put("2", "crypto", "kdfparams", "n"),
         put(1 << 30, "crypto", "kdfparams", "r"),
         put(0, "crypto", "kdfparams", "r"),
+        put(8.0, "crypto", "kdfparams", "r"),
+        put(True, "crypto", "kdfparams", "p"),
         put(1 << 30, "crypto", "kdfparams", "p"),
         put(16, "crypto", "kdfparams", "dklen"),
         put("0x1234", "address"),
@@ -363,6 +365,12 @@ def test_load__malformed_file__refused_before_any_work(keystore, stored, change,
 def test_load__no_keystore_at_all__refused(keystore, stored, content):
     stored.path.write_bytes(content)
     with pytest.raises(KeyfileCorrupt):
+        keystore.load(f"{ADDRESS}.json", PASSWORD)
+
+
+def test_load__longer_than_any_keystore__refused_unread(keystore, stored):
+    stored.path.write_bytes(stored.path.read_bytes() + b" " * keyfile.MAX_FILE_BYTES)
+    with pytest.raises(KeyfileCorrupt, match="longer"):
         keystore.load(f"{ADDRESS}.json", PASSWORD)
 
 
