@@ -58,6 +58,10 @@ demo: $(RUNTIME) $(ANVIL) ## the main job, end to end, on a chain and machines o
 bench-gas: $(RUNTIME) $(ANVIL) ## what each transaction costs
 	@$(BIN)/python bench/gas.py
 
+.PHONY: bench-worker
+bench-worker: $(RUNTIME) $(ANVIL) ## what an idle worker uses, and how long a job takes
+	@$(BIN)/python bench/worker.py
+
 ##@ Check
 
 STEPS := lint artifacts-check test-unit test-forge test-contracts test-integration slither

@@ -1,8 +1,9 @@
 """`make bench-gas`: gas of every transaction in the life of a job, by level and size of committee.
 
-Measured on anvil with 32-byte inputs and outputs, as the peers in bench/peers.json were. Gas is exact: two runs differ only
-by the zero bytes that random keys happen to have. "first" is a worker's first paid job, which opens its credit; "warm" is a
-later one. Writes bench/results/gas.json and the tables in README.md.
+Measured on anvil with 32-byte inputs and outputs, as the peers in bench/peers.json were. Gas is exact: two runs differ
+only by the zero bytes that random keys happen to have, and by who is drawn. Workers have been paid before, except where
+the table says that it is their first job, which opens their credit. Writes bench/results/gas.json and the tables in
+README.md.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from typing import Any
 import structlog
 import torch
 
-from cloister.bootstrap import open_worker
 from cloister.client import Client
 from cloister.devnet.accounts import account
 from cloister.devnet.testnet import FIRST_WORKER, Testnet
@@ -95,9 +95,7 @@ def publish(client: Client) -> VersionId:
     return client.publish(package, PRICE)
 
 
-def settle(
-    net: Testnet, client: Client, workers: list[Worker], version: VersionId, level: Assurance
-) -> dict[str, Any]:
+def settle(net: Testnet, client: Client, workers: list[Worker], version: VersionId, level: Assurance) -> dict[str, Any]:
     """One job, all honest, from request to settlement; returns gas by step."""
     job_id: JobId = client.request(version, [[1, -2, 3, -4, 5, -6, 7, -8]], level)
     for _ in range(MAX_ROUNDS):
@@ -169,7 +167,9 @@ def beside_peers(results: dict[str, Any]) -> list[str]:
     """Gas per job, ours among the peers'."""
     peers = json.loads((ROOT / "bench" / "peers.json").read_text("utf-8"))["gas_per_job"]
     rows = [(peer["gas"], f"{peer['system']}: {peer['what']}", False) for peer in peers]
-    rows.append((results["jobs"][HEADLINE]["total"], f"**Cloister {HEADLINE}**: three workers, commit and reveal", True))
+    rows.append(
+        (results["jobs"][HEADLINE]["total"], f"**Cloister {HEADLINE}**: three workers, commit and reveal", True)
+    )
     lines = ["| gas per job | system |", "| ---: | --- |"]
     return lines + [f"| {f'**{gas:,}**' if ours else f'{gas:,}'} | {what} |" for gas, what, ours in sorted(rows)]
 

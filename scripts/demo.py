@@ -44,7 +44,6 @@ from cloister.domain.request import Assurance
 from cloister.fixedpoint import HeldOut, Package, load_heldout, load_package
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / ".demo"
 MODELS = ("breast-cancer", "digits", "digits-cnn")
 ROWS_PER_MODEL = 3
 LEVEL = Assurance.parse("agreed(3,2)")
@@ -88,11 +87,12 @@ def main() -> int:
     """Runs the demonstration; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chain", choices=("anvil", "py-evm"), default="anvil", help="default: anvil")
-    kind = parser.parse_args().chain
+    parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="made anew; default: .demo")
+    arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with Testnet(FOLDER, kind) as net:
+        with Testnet(arguments.folder, arguments.chain) as net:
             return demonstrate(net)
     except CloisterError as error:
         console.print(f"[red]demo failed:[/red] {error}")
@@ -137,13 +137,15 @@ def demonstrate(net: Testnet) -> int:
         "conserved": not books.problems(),
         "chain": {"kind": net.kind, "id": net.deployment.chain_id, "blocks": net.w3.eth.block_number},
     }
-    (FOLDER / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    path = net.folder / "report.json"
+    path.write_text(json.dumps(report, indent=2) + "\n")
     for problem in problems:
         console.print(f"[red]wrong:[/red] {problem}")
     if not problems:
         lost = sum(slash.amount for slash in slashes) / 1e18
-        say(f"{len(outcomes)} jobs settled right; the liar lost {lost:.3f} ether in {len(slashes)} jobs; {books.summary}")
-    say(f"report: {FOLDER.relative_to(Path.cwd()) if FOLDER.is_relative_to(Path.cwd()) else FOLDER}/report.json")
+        say(f"{len(outcomes)} jobs settled right; the liar lost {lost:.3f} ether in {len(slashes)} jobs")
+        say(books.summary)
+    say(f"report: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     return 1 if problems else 0
 
 

@@ -1,0 +1,89 @@
+"""`make demo`, as a stranger runs it, and the checks that it makes of itself."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloister.devnet.accounting import Books
+from cloister.devnet.accounts import key
+from cloister.devnet.testnet import MARKER, Testnet, WorkerFailed
+from cloister.domain.errors import InvalidInput
+
+ROOT = Path(__file__).resolve().parents[2]
+Testnet.__test__ = False  # pytest would take the name for a collection of tests
+
+
+def test_demo__as_a_stranger_runs_it__reports_right_answers_a_slashed_liar_and_whole_books(tmp_path):
+    command = [sys.executable, str(ROOT / "scripts" / "demo.py"), "--folder", str(tmp_path / "demo")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "demo" / "report.json").read_text())
+    assert len(report["jobs"]) >= 6
+    assert {job["model"] for job in report["jobs"]} == {"breast-cancer", "digits", "digits-cnn"}
+    for job in report["jobs"]:
+        assert job["level"] == "AGREED(3, 2)"
+        assert job["matches_reference"] is True
+        assert job["got"] == job["expected"]
+        assert job["gas"].keys() == {"request", "deliver", "commit", "reveal"}
+        assert job["gas"]["request"] <= 150_000
+    # The target is for honest jobs whose workers have been paid before; slashing and first credits come on top.
+    assert min(sum(job["gas"].values()) for job in report["jobs"]) <= 700_000
+    assert report["conserved"] is True
+    assert {slash["worker"] for slash in report["slashed"]} == {"liar"}
+    assert "settled" in done.stdout
+    assert "slashed" in done.stdout
+
+
+@pytest.fixture
+def net(tmp_path):
+    with Testnet(tmp_path / "net", block_time=0.1) as net:
+        yield net
+
+
+def test_books__a_wei_from_nowhere__is_found(net):
+    net.add_worker()
+    books = Books(net)
+    assert books.problems() == []
+    account = key(17).address
+    net.node.control("anvil_setBalance", account, hex(net.w3.eth.get_balance(account) + 1))
+    net.next_block()
+    assert books.problems() == ["-1 wei are unaccounted for"]
+
+
+@pytest.mark.parametrize("contract", ["node_registry", "job_market"])
+def test_books__a_wei_too_much_in_a_contract__is_found(net, contract):
+    net.add_worker()
+    books = Books(net)
+    address = getattr(net.deployment, contract)
+    net.node.control("anvil_setBalance", address, hex(net.w3.eth.get_balance(address) + 1))
+    net.next_block()
+    assert len(books.problems()) == 2
+
+
+def test_testnet__a_folder_with_something_else__is_left_alone(tmp_path):
+    precious = tmp_path / "thesis.txt"
+    precious.write_text("years of work")
+    with pytest.raises(InvalidInput, match="holds something that is no testnet"):
+        Testnet(tmp_path)
+    assert precious.read_text() == "years of work"
+    assert not (tmp_path / MARKER).exists()
+
+
+def test_testnet__a_worker_that_dies__is_reported_with_its_last_words(net):
+    net.add_worker(module=("cloister", "no-such-command"))
+    with pytest.raises(WorkerFailed, match="worker-1 ended with status 2") as caught:
+        net.start()
+    assert "no-such-command" in str(caught.value)
+
+
+def test_testnet__stopped__leaves_no_process_and_no_port(tmp_path):
+    with Testnet(tmp_path / "net", block_time=0.1) as net:
+        net.add_worker()
+        net.start()
+        process = net.workers[0].process
+        assert process.poll() is None
+    assert process.returncode == 0
+    assert not net.node.running
