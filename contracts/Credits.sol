@@ -34,6 +34,8 @@ abstract contract Credits is IJobMarket {
         emit Credited(account, id, amount);
     }
 
+    // Whoever is paid has the credit, which `withdraw` has cleared before.
+    // slither-disable-next-line arbitrary-send-eth
     function _pay(address to, uint256 amount) private {
         (bool ok,) = to.call{value: amount}("");
         if (!ok) revert JobMarket_TransferFailed(to, amount);

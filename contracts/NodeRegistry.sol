@@ -218,6 +218,8 @@ contract NodeRegistry is INodeRegistry {
         if (length > MAX_ENDPOINT) revert NodeRegistry_EndpointTooLong(length, MAX_ENDPOINT);
     }
 
+    // It goes to the worker whose stake it was, or to the market, which is fixed.
+    // slither-disable-next-line arbitrary-send-eth
     function _send(address to, uint256 amount) private {
         (bool ok,) = to.call{value: amount}("");
         if (!ok) revert NodeRegistry_TransferFailed(to, amount);

@@ -71,13 +71,9 @@ def install_packages(wanted: set[str]) -> None:
     npm = shutil.which("npm") or fail("npm is not on PATH; install Node.js 20 or newer")
     options = ["--ignore-scripts", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
     env = os.environ | {"npm_config_cache": str(TOOLCHAIN / "npm-cache")}
-    done = subprocess.run(
-        [npm, "install", *options], cwd=TOOLCHAIN, env=env, stdin=subprocess.DEVNULL, check=False
-    )
+    done = subprocess.run([npm, "install", *options], cwd=TOOLCHAIN, env=env, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
-        fail(
-            "npm could not install the packages of scripts/toolchain/package.json (see above); run make again"
-        )
+        fail("npm could not install the packages of scripts/toolchain/package.json (see above); run make again")
     check_integrity()
 
 

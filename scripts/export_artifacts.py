@@ -63,8 +63,7 @@ class Compiler:
         request = {
             "language": "Solidity",
             "sources": {path: {"content": (self.root / path).read_text()} for path in contracts.values()},
-            "settings": self.settings
-            | {"outputSelection": {path: {name: wanted} for name, path in contracts.items()}},
+            "settings": self.settings | {"outputSelection": {path: {name: wanted} for name, path in contracts.items()}},
         }
         arguments = ["--standard-json", "--base-path", str(self.root), "--allow-paths", str(self.root)]
         answer = subprocess.run(
@@ -128,9 +127,7 @@ def code_size(output: dict[str, Any]) -> int:
 def main() -> None:
     verbatim = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=verbatim)
-    parser.add_argument(
-        "--check", action="store_true", help="compare with the committed files, write nothing"
-    )
+    parser.add_argument("--check", action="store_true", help="compare with the committed files, write nothing")
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent)
     options = parser.parse_args()
     root: Path = options.root.resolve()

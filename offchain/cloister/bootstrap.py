@@ -110,6 +110,7 @@ def open_client(network: Network, account: LocalAccount) -> Iterator[Client]:
             Vault(bytes(account.key)),
             network.deployment.block,
             network.settings.confirmations,
+            poll_seconds=network.settings.poll_seconds,
         )
 
 
@@ -221,9 +222,7 @@ def plain_inference(
             "Copy them from where the worker was registered, or replace them with: cloister worker rotate-keys",
         )
     packages = PackageCache(network.blobs, lambda version: network.models.version(version).manifest)
-    return kind(
-        network.connection.chain_id, network.market.address, me, lambda: keys, packages, network.blobs
-    )
+    return kind(network.connection.chain_id, network.market.address, me, lambda: keys, packages, network.blobs)
 
 
 def run_worker(worker: Worker, stop: threading.Event, poll_seconds: float) -> None:
@@ -307,5 +306,3 @@ def _sender(network: Network, account: LocalAccount, journal: Journal) -> Sender
         max_fee=None if limit is None else int(Decimal(limit) * GWEI),
         confirmations=network.settings.confirmations,
     )
-
-

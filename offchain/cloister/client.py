@@ -4,8 +4,8 @@
     job_id = client.request(version, rows, Assurance.parse("agreed(3,2)"))
     result = client.wait(job_id)
 
-`request` writes the job's root secret to the journal before it pays. Whatever stops the process after that, `wait` takes
-the job up again.
+`request` writes the job's root secret to the journal before it pays. Whatever stops the process after that, `wait`
+takes the job up again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cloister.chain.errors import ContractError
 from cloister.chain.market import Market, Parameters
 from cloister.chain.models import Models
 from cloister.chain.nodes import Nodes
-from cloister.chain.sender import Receipt, Sender
+from cloister.chain.sender import Receipt, Sender, TransactionFailed
 from cloister.domain.commitments import (
     JobContext,
     committee_hash,
@@ -38,6 +38,7 @@ from cloister.domain.decisions import RequesterAction, decide_as_requester
 from cloister.domain.errors import CloisterError, InvalidInput
 from cloister.domain.ids import NOBODY, Address, JobId, VersionId, hexed
 from cloister.domain.job import Job, State, fold
+from cloister.domain.ledger import REORG_DEPTH
 from cloister.domain.request import MAX_SEALED_OUTPUT, Assurance, Request
 from cloister.fixedpoint import Package, decode_output, encode_input
 from cloister.fixedpoint.limits import MAX_MANIFEST_BYTES
@@ -53,6 +54,8 @@ from cloister.storage.journal import Journal, StoredRequest
 log = structlog.get_logger()
 
 SEALED_KEY_BYTES = 80
+TRY_AGAIN = ("JobMarket_DrawMismatch", "NodeRegistry_NotEnoughFree", "BlockHeader_HashUnavailable")
+"""What `deliver` says when the committee has changed since it was drawn, or to a node that is a block behind."""
 
 
 class UnknownJob(CloisterError):
@@ -142,9 +145,7 @@ class Client:
         """
         published = self.models.version(version)
         if published.deprecated:
-            raise InvalidInput(
-                f"Model version {hexed(version)} takes no more jobs.", "`cloister models` lists others."
-            )
+            raise InvalidInput(f"Model version {hexed(version)} takes no more jobs.", "`cloister models` lists others.")
         plaintext = self._encode(version, rows)
         self._check_workers(assurance, published.price * self.parameters.stake_ratio)
 
@@ -163,10 +164,17 @@ class Client:
             secret_hash=secret_hash(derived.seed_secret),
         )
         job_id = request.job_id(self.connection.chain_id, self.market.address, self.account)
-        block = self.connection.head().number
+        # A reorganised chain may mine the request in a lower block than the present one.
+        block = max(self.first_block, self.connection.head().number - REORG_DEPTH)
         stored = StoredRequest(job_id, self.vault.close(root, job_id), request.ciphertext_hash, block)
         self.journal.record_request(stored)
-        self.sender.transact(_intent("request", job_id), self.market.request(request))
+        intent = _intent("request", job_id)
+        try:
+            self.sender.transact(intent, self.market.request(request))
+        except CloisterError:
+            if self.journal.find(intent) is None:
+                self.journal.forget_request(job_id)
+            raise
         log.info("job requested", job=hexed(job_id), escrow_wei=request.escrow, assurance=str(assurance))
         return job_id
 
@@ -187,6 +195,7 @@ class Client:
         Delivers the keys when the seed is known, publishes the ciphertext when a worker demands it, and closes the
         job when a deadline has passed.
         """
+        self.sender.settle()
         job = self.job(job_id)
         if job.requester != self.account:
             return job
@@ -206,10 +215,12 @@ class Client:
                     self.sender.transact(_intent("close", job_id), call)
                 case None:
                     pass
-        except ContractError:
-            # Somebody else may have moved the job first; then the error says nothing.
-            if self.market.state(job_id) is job.state:
+        except (ContractError, TransactionFailed) as error:
+            # Somebody else may have moved the job first, or locked stake since the draw: the next step sees.
+            again = isinstance(error, TransactionFailed) or error.name in TRY_AGAIN
+            if not again and self.market.state(job_id) is job.state:
                 raise
+            log.info("step undone", job=hexed(job_id), error=str(error))
         return job
 
     def wait(
@@ -221,18 +232,28 @@ class Client:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         told: Job | None = None
-        while not (job := self.step(job_id)).over:
-            if job != told:
+        while (job := self._step_unless_waiting(job_id)) is None or not job.over:
+            if job is not None and job != told:
                 progress(job)
                 told = job
             if deadline is not None and time.monotonic() > deadline:
+                state = "not posted yet" if job is None else job.state.name.lower()
                 raise StillRunning(
-                    f"Job {hexed(job_id)} is {job.state.name.lower()} after {timeout:.0f} s.",
+                    f"Job {hexed(job_id)} is {state} after {timeout:.0f} s.",
                     f"Go on with: cloister result {hexed(job_id)} --wait",
                 )
             self.sleep(self.poll_seconds)
         progress(job)
         return self.result(job_id)
+
+    def _step_unless_waiting(self, job_id: JobId) -> Job | None:
+        """None while the request itself is signed but not mined."""
+        try:
+            return self.step(job_id)
+        except UnknownJob:
+            if self.journal.find(_intent("request", job_id)) is None:
+                raise
+            return None
 
     def result(self, job_id: JobId) -> Result:
         """Opens the result of a job that this account requested, checked against what the committee agreed on.
@@ -241,9 +262,7 @@ class Client:
         """
         job = self.job(job_id)
         if not job.over:
-            raise StillRunning(
-                f"Job {hexed(job_id)} is {job.state.name.lower()}.", "Wait for it with --wait."
-            )
+            raise StillRunning(f"Job {hexed(job_id)} is {job.state.name.lower()}.", "Wait for it with --wait.")
         if job.state is State.REFUNDED:
             return Result(job)
         derived = self._secrets(job)
@@ -262,7 +281,8 @@ class Client:
                 return Result(job, outputs, labels)
         raise OutputWithheld(
             f"None of the sealed outputs of job {hexed(job_id)} opens to the agreed result.",
-            "The workers agreed on an output and hid it from you. Keep the job id; docs/known-issues.md tells what is planned.",
+            "The workers agreed on an output and hid it from you. Keep the job id; docs/known-issues.md tells what is "
+            "planned.",
         )
 
     def withdraw(self) -> Receipt | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from math import prod
 
 from cloister.domain.answer import Answer, CannotServe, CiphertextMissing, RefusalReason
 from cloister.domain.commitments import FIRST_ROUND, JobContext, input_commitment
@@ -63,9 +64,7 @@ class PackageCache:
 def fetch_package(blobs: BlobStores, manifest_id: BlobId) -> Package:
     """Reads a package from its manifest's hash, and checks all of it."""
     manifest = blobs.get(manifest_id, MAX_MANIFEST_BYTES)
-    weights = blobs.get(
-        BlobId(bytes.fromhex(Manifest.from_bytes(manifest).weights.sha256)), MAX_WEIGHTS_BYTES
-    )
+    weights = blobs.get(BlobId(bytes.fromhex(Manifest.from_bytes(manifest).weights.sha256)), MAX_WEIGHTS_BYTES)
     return Package.from_bytes(manifest, weights, digest=manifest_id)
 
 
@@ -100,21 +99,13 @@ class PlainInference:
         keys, job_secret = self._open_key(job, context)
         package = self._package(job.request.version)
         plaintext = self._open_input(job, job_secret)
+        # Whoever asks for what cannot be answered must not get the work for nothing: these two come first.
+        self._check_output_size(package, plaintext)
+        self._seal(b"", job, b"")
         output = self.run(package, plaintext)
-        if len(output) + OVERHEAD_BYTES > MAX_SEALED_OUTPUT:
-            raise CannotServe(
-                RefusalReason.OUTPUT_TOO_LARGE,
-                f"The output has {len(output)} bytes; at most 1024 can be sealed.",
-            )
         committed = context.output_commitment(output_secret(job_secret), output)
         salt = keys.salt(job.job_id, FIRST_ROUND)
-        info = context.sealed_output_info(self._me, committed)
-        try:
-            sealed = seal(output, job.request.response_key, info)
-        except SealError as error:
-            raise CannotServe(
-                RefusalReason.OTHER, f"The response key cannot be used: {error.message}"
-            ) from None
+        sealed = self._seal(output, job, context.sealed_output_info(self._me, committed))
         return Answer(context.commitment(self._me, committed, salt), committed, salt, sealed)
 
     def run(self, package: Package, plaintext: bytes) -> bytes:
@@ -124,6 +115,22 @@ class PlainInference:
             return encode_output(package.run(rows), package.manifest)
         except InvalidModelInput as error:
             raise CannotServe(RefusalReason.INVALID_INPUT, error.message) from None
+
+    def _check_output_size(self, package: Package, plaintext: bytes) -> None:
+        rows = len(plaintext) // (4 * prod(package.manifest.input.shape))
+        size = 4 * rows * package.manifest.outputs
+        if size + OVERHEAD_BYTES > MAX_SEALED_OUTPUT:
+            raise CannotServe(
+                RefusalReason.OUTPUT_TOO_LARGE,
+                f"The output would have {size} bytes; at most {MAX_SEALED_OUTPUT - OVERHEAD_BYTES} can be sealed.",
+            )
+
+    def _seal(self, output: bytes, job: Job, info: bytes) -> bytes:
+        try:
+            return seal(output, job.request.response_key, info)
+        except SealError as error:
+            message = f"The response key cannot be used: {error.message}"
+            raise CannotServe(RefusalReason.OTHER, message) from None
 
     def _open_key(self, job: Job, context: JobContext) -> tuple[WorkerKeys, bytes]:
         sealed = job.sealed_key_for(self._me)

@@ -17,7 +17,7 @@ from cloister.domain.decisions import Action, Progress, Timing, decide
 from cloister.domain.errors import CloisterError
 from cloister.domain.events import JobEvent
 from cloister.domain.ids import Address, JobId, hexed
-from cloister.domain.job import Job, State
+from cloister.domain.job import Job
 from cloister.domain.ledger import REORG_DEPTH, Ledger
 from cloister.domain.request import MAX_PUBLISHED
 
@@ -95,12 +95,16 @@ class Clock(Protocol):
     def __call__(self) -> float: ...
 
 
+class _Unanswered(CloisterError):
+    """Inference failed, but may succeed later."""
+
+
 @dataclass(slots=True)
 class Worker:
     """One worker. Call `step` again and again; any exception it lets out is for the caller to judge.
 
-    `refusals` are errors that the chain answers with when a transaction cannot succeed (any more): the step is given up
-    until the job changes, since repeating it cannot help.
+    `refusals` are errors that the chain answers with when a transaction cannot succeed: the step is given up until the
+    next block, since repeating it before cannot help.
     """
 
     me: Address
@@ -114,24 +118,49 @@ class Worker:
     ledger: Ledger = field(default_factory=Ledger)
     _head: Head | None = None
     _head_seen: float = 0.0
-    _given_up: set[tuple[JobId, Action, State]] = field(default_factory=set)
+    _given_up: dict[tuple[JobId, Action], Head] = field(default_factory=dict)
+    """Steps that failed, with the newest block at the time."""
 
     def step(self) -> bool:
         """Takes in what is new and does what there is to do; returns whether anything happened."""
-        changed = self._read()
-        for intent, succeeded in self.desk.settle():
-            changed = True
-            log.info("transaction mined", intent=intent, succeeded=succeeded)
-        if self._head is None:
-            return changed
+        changed = self._look()
+        tried: set[tuple[JobId, Action]] = set()
+        # Work takes long. The worker looks up after each job, so that no reveal waits for a queue of work.
+        while (work := self._quick_steps(tried)) is not None:
+            self._advance(work, Action.WORK, tried)
+            self._look()
+        return changed or bool(tried)
+
+    def _quick_steps(self, tried: set[tuple[JobId, Action]]) -> Job | None:
+        """Does all that is due but work; returns the job whose work is most urgent."""
+        work: list[Job] = []
         for job in [job for job in self.ledger if not job.over and self.me in job.committee]:
-            changed |= self._advance(job)
-        return changed
+            action = self._next(job, tried)
+            if action is Action.WORK:
+                work.append(job)
+            elif action is not None:
+                self._advance(job, action, tried)
+        return min(work, key=lambda job: job.deadline, default=None)
+
+    def _next(self, job: Job, tried: set[tuple[JobId, Action]]) -> Action | None:
+        if self._head is None:
+            return None
+        action = decide(job, self.me, self.desk.progress(job.job_id), self.now(), self.timing)
+        if action is None or (job.job_id, action) in tried:
+            return None
+        return None if self._given_up.get((job.job_id, action)) is self._head else action
 
     def now(self) -> int:
         """Unix second by the chain's clock, which alone counts for deadlines."""
         assert self._head is not None
         return self._head.timestamp + int(self.clock() - self._head_seen)
+
+    def _look(self) -> bool:
+        changed = self._read()
+        for intent, succeeded in self.desk.settle():
+            changed = True
+            log.info("transaction mined", intent=intent, succeeded=succeeded)
+        return changed
 
     def _read(self) -> bool:
         changed = False
@@ -139,39 +168,41 @@ class Worker:
             changed = True
             if hasattr(update, "last"):
                 touched = self.ledger.rollback(update.last)
-                self._given_up -= {key for key in self._given_up if key[0] in touched}
                 log.warning("blocks taken back", above=update.last, jobs=[hexed(job) for job in touched])
                 continue
             for job_id in self.ledger.extend(update.events):
                 self._tell(job_id)
             self._head, self._head_seen = update.head, self.clock()
+            self._given_up.clear()
         if changed and self._head is not None:
-            self.ledger.prune(self._head.number)
-            unfinished = self.ledger.first_block_of(job.job_id for job in self.ledger if not job.over)
+            self.ledger.prune(self._head.number, self._matters)
+            unfinished = self.ledger.first_block_of(job.job_id for job in self.ledger if self._matters(job))
             last = self._head.number - REORG_DEPTH
             self.memory.set_cursor(max(0, last if unfinished is None else min(unfinished, last)))
         return changed
 
-    def _advance(self, job: Job) -> bool:
-        action = decide(job, self.me, self.desk.progress(job.job_id), self.now(), self.timing)
-        if action is None or (job.job_id, action, job.state) in self._given_up:
-            return False
+    def _matters(self, job: Job) -> bool:
+        """Whether this worker may still have to do something in a job. Others' may stay unfinished for ever."""
+        if job.over or self._head is None:
+            return not job.over
+        return self.me in job.committee if job.committee else self._head.timestamp <= job.deadline
+
+    def _advance(self, job: Job, action: Action, tried: set[tuple[JobId, Action]]) -> None:
+        tried.add((job.job_id, action))
         try:
             self._perform(action, job)
-        except self.refusals as error:
+        except self.refusals + (CannotServe, CiphertextMissing, _Unanswered) as error:  # noqa: RUF005 — mypy
             log.warning("step given up", job=hexed(job.job_id), action=action.name.lower(), error=str(error))
-            self._given_up.add((job.job_id, action, job.state))
-        return True
+            if self._head is not None:
+                self._given_up[job.job_id, action] = self._head
 
     def _perform(self, action: Action, job: Job) -> None:
         match action:
             case Action.WORK:
                 self._work(job)
             case Action.REVEAL:
-                answer = self.memory.answer(job.job_id)
-                if answer is None:
-                    # The journal was lost between commit and reveal: the answer can be made again, to the same commitment.
-                    answer = self.inference.answer(job)
+                # If the journal was lost since the commit, the answer can be made again, to the same commitment.
+                answer = self.memory.answer(job.job_id) or self._answer(job)
                 self.desk.reveal(job, answer)
             case Action.CLOSE:
                 self.desk.close(job)
@@ -180,11 +211,9 @@ class Worker:
         answer = self.memory.answer(job.job_id)
         if answer is None:
             try:
-                answer = self.inference.answer(job)
+                answer = self._answer(job)
             except CannotServe as error:
-                log.warning(
-                    "seat refused", job=hexed(job.job_id), reason=error.reason.name.lower(), error=str(error)
-                )
+                log.warning("seat refused", job=hexed(job.job_id), reason=error.reason.name.lower(), error=str(error))
                 self.desk.refuse(job, error.reason)
                 return
             except CiphertextMissing as error:
@@ -197,11 +226,18 @@ class Worker:
             self.memory.remember(job.job_id, answer)
         self.desk.commit(job, answer.commitment)
 
+    def _answer(self, job: Job) -> Answer:
+        try:
+            return self.inference.answer(job)
+        except (CannotServe, CiphertextMissing):
+            raise
+        except CloisterError as error:
+            # A store or an endpoint that is away, say: other jobs may not need it.
+            raise _Unanswered(error.message, error.hint) from error
+
     def _tell(self, job_id: JobId) -> None:
         job = self.ledger.get(job_id)
         if job is None or self.me not in job.committee:
             return
         paid = self.me in job.agreeing
-        log.info(
-            "job", id=hexed(job_id), state=job.state.name.lower(), **({"paid": paid} if job.over else {})
-        )
+        log.info("job", id=hexed(job_id), state=job.state.name.lower(), **({"paid": paid} if job.over else {}))

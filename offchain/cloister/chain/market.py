@@ -69,9 +69,7 @@ class Market:
     def __init__(self, connection: Connection, address: Address) -> None:
         self.address = address
         self._connection = connection
-        self._contract: Contract = connection.w3.eth.contract(
-            cast(Any, address), abi=artifact("JobMarket").abi
-        )
+        self._contract: Contract = connection.w3.eth.contract(cast(Any, address), abi=artifact("JobMarket").abi)
         self._decoders = self._event_decoders()
 
     # Calls
@@ -170,7 +168,7 @@ class Market:
         """Every request from block `first_block` on, oldest first."""
         with translated():
             logs = self._contract.events["JobRequested"]().get_logs(from_block=first_block)
-        return [event for log in logs if isinstance(event := self.decode(log), JobRequested)]
+        return [_requested(log["args"]) for log in logs]
 
     def decode(self, log: LogReceipt) -> JobEvent | None:
         """A log as a domain event; None for one that moves money but no job, such as Credited."""
@@ -178,16 +176,12 @@ class Market:
         return decoder(log) if decoder else None
 
     def _event_decoders(self) -> dict[bytes, Callable[[LogReceipt], JobEvent]]:
-        def decoder(
-            name: str, build: Callable[[Mapping[str, Any]], JobEvent]
-        ) -> Callable[[LogReceipt], JobEvent]:
+        def decoder(name: str, build: Callable[[Mapping[str, Any]], JobEvent]) -> Callable[[LogReceipt], JobEvent]:
             event = self._contract.events[name]()
             return lambda log: build(event.process_log(log)["args"])
 
         builders: dict[str, Callable[[Mapping[str, Any]], JobEvent]] = {
-            "JobRequested": lambda a: JobRequested(
-                JobId(a["id"]), a["requester"], _request(a["request"]), a["seedBlock"], a["deliverBy"]
-            ),
+            "JobRequested": _requested,
             "KeysDelivered": lambda a: KeysDelivered(
                 JobId(a["id"]),
                 tuple(a["committee"]),
@@ -217,6 +211,16 @@ class Market:
     def _view(self, name: str, *args: object) -> Any:
         with translated():
             return self._contract.functions[name](*args).call()
+
+
+def _requested(arguments: Mapping[str, Any]) -> JobRequested:
+    return JobRequested(
+        JobId(arguments["id"]),
+        arguments["requester"],
+        _request(arguments["request"]),
+        arguments["seedBlock"],
+        arguments["deliverBy"],
+    )
 
 
 def _request(fields: Mapping[str, Any]) -> Request:

@@ -36,9 +36,7 @@ class Models:
         self.address = address
         self._connection = connection
         self._first_block = first_block
-        self._contract: Contract = connection.w3.eth.contract(
-            cast(Any, address), abi=artifact("ModelRegistry").abi
-        )
+        self._contract: Contract = connection.w3.eth.contract(cast(Any, address), abi=artifact("ModelRegistry").abi)
 
     def publish(self, manifest: BlobId, price: int, uri: str) -> Call:
         """Publishes a version under the sender's name."""

@@ -43,9 +43,7 @@ class Nodes:
 
     def __init__(self, connection: Connection, address: Address) -> None:
         self.address = address
-        self._contract: Contract = connection.w3.eth.contract(
-            cast(Any, address), abi=artifact("NodeRegistry").abi
-        )
+        self._contract: Contract = connection.w3.eth.contract(cast(Any, address), abi=artifact("NodeRegistry").abi)
 
     def register(self, endpoint: str, hpke_key: bytes, signer: Address, stake: int) -> Call:
         """Registers the sender with `stake` wei."""

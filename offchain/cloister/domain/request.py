@@ -57,7 +57,9 @@ class Assurance:
         name, _, rest = text.strip().partition("(")
         try:
             level = Level[name.strip().upper()]
-            seats, quorum = (int(part) for part in rest.removesuffix(")").split(",")) if rest else (1, 1)
+            if rest[-1:] not in ("", ")"):
+                raise ValueError
+            seats, quorum = (int(part) for part in rest[:-1].split(",")) if rest else (1, 1)
         except (KeyError, ValueError):
             raise InvalidInput(f"Level {text!r} is not understood.", "Write it as agreed(3,2).") from None
         return cls(level, seats, quorum)

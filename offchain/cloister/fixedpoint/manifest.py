@@ -135,8 +135,6 @@ class Manifest:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"])) or "the document"
             raise InvalidPackage(f"The manifest is refused: {place}: {first['msg']}.", REPACKAGE) from error
-        except (ValueError, RecursionError) as error:
-            raise InvalidPackage(f"The manifest is refused: {error}.", REPACKAGE) from error
         if canonical != data:
             raise InvalidPackage(
                 "The manifest is refused: its bytes are not in canonical form "

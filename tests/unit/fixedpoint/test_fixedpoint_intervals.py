@@ -64,6 +64,15 @@ def test_bounds__adversarial_inputs__reach_both_ends_of_the_first_stage(architec
 BORDER = Arithmetic(t=30, f=0, s=1)  # weight 1.0 becomes 2, bias b becomes 2b + 1
 
 
+def test_bounds__negative_public_factor__swaps_the_ends():
+    norm = nn.BatchNorm1d(1)
+    nn.init.constant_(norm.weight, -1.0)
+    made = package(nn.Sequential(norm).eval(), plain_spec((1,), -7, 1000))
+    assert made.manifest.stages[0].terms[0].coefficient == -4096
+    z = made.pre_activations([[-7], [1000]])[0].ravel()
+    assert (int(made.bounds[0].high), int(made.bounds[0].low)) == (z[0], z[1])
+
+
 def test_range__z_up_to_the_last_value__is_accepted():
     made = package(linear([[1.0]]), plain_spec((1,), -(2**30), 2**30 - 1), BORDER)
     assert int(made.bounds[0].high) == 2**31 - 1

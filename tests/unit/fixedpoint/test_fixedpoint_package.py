@@ -16,12 +16,14 @@ from random_networks import make_network, make_package, plain_spec
 
 from cloister.fixedpoint import (
     Arithmetic,
+    Conv2d,
     Dense,
     InvalidPackage,
     Manifest,
     Package,
     RangeExceeded,
     Stage,
+    SumPool,
     Term,
     load_package,
     package_model,
@@ -375,12 +377,24 @@ def test_tensor_shapes__more_work_than_the_limit__is_refused():
         tensor_shapes((65536,), (stage,))
 
 
+def test_tensor_shapes__large_intermediate__is_refused():
+    grow = Conv2d(weight="w", channels=65536, kernel=(1, 1), stride=(1, 1), padding=(0, 0))
+    shrink = SumPool(kernel=(10, 10), stride=(10, 10), padding=(0, 0))
+    term = Term(source=0, maps=(grow, shrink), coefficient=1)
+    stage = Stage(layers=(), shape=(65536, 1, 1), terms=(term,), bias="b", relu=False, bits=32)
+    with pytest.raises(ValueError, match="6,553,600 entries inside stage 1"):
+        tensor_shapes((1, 10, 10), (stage,))
+
+
 @pytest.mark.parametrize(
     ("step", "words"),
     [
         ({"op": "sum_pool", "kernel": [1, 1], "stride": [1, 1], "padding": [60000, 0]}, "half the window"),
         ({"op": "sum_pool", "kernel": [1000, 1000], "stride": [1, 1], "padding": [500, 500]}, "windows"),
-        ({"op": "conv2d", "kernel": [1, 1], "stride": [1, 1], "padding": [4096] * 2, "channels": 1, "weight": "w"}, "windows"),
+        (
+            {"op": "conv2d", "kernel": [1, 1], "stride": [1, 1], "padding": [4096] * 2, "channels": 1, "weight": "w"},
+            "windows",
+        ),
     ],
 )  # fmt: skip
 def test_from_bytes__bomb_of_windows__is_refused_before_allocation(made, step, words):

@@ -81,7 +81,7 @@ LAYERS = {
     "no statistics": (nn.BatchNorm2d(2, track_running_stats=False), "BatchNorm2d.*running statistics"),
     "wrong rank": (nn.BatchNorm1d(2), "BatchNorm1d.*dimension"),
     "norm channels": (nn.BatchNorm2d(3), "BatchNorm2d.*3 channels"),
-    "linear on image": (nn.Linear(6, 2), "Linear.*Flatten"),
+    "linear on image": (nn.Linear(6, 2), "Linear.*put Flatten before it"),
     "partial flatten": (nn.Flatten(2), "Flatten.*dimensions 2 to -1"),
     "hooks": (hooked(), "Linear.*hooks"),
     "lazy": (nn.LazyConv2d(2, 2), "LazyConv2d"),

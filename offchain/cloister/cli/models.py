@@ -1,0 +1,169 @@
+"""`cloister models` and `cloister model`: what is on offer, and a model owner's part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cloister.cli.amounts import ether, parse_amount
+from cloister.cli.catalogue import entries, version_of
+from cloister.cli.command import command, group
+from cloister.cli.receipts import receipt_document, receipt_line
+from cloister.cli.run import Run
+from cloister.cli.screen import Output, Table, facts
+from cloister.domain.ids import hexed
+
+if TYPE_CHECKING:
+    from cloister.fixedpoint import Package
+
+model = group("model", summary="Publish models and set their prices.")
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of manifest.json and weights.safetensors.")]
+VersionText = Annotated[str, typer.Argument(metavar="VERSION", help="Version id, as `cloister models` prints it.")]
+Price = Annotated[
+    int,
+    typer.Option("--price", metavar="ETH", parser=parse_amount, help="Price per agreeing worker: 0.01, 5gwei, 10wei."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds this module's commands."""
+    command(app, "models", example="cloister models")(list_models)
+    app.add_typer(model)
+
+
+def list_models(
+    run: Run, everything: Annotated[bool, typer.Option("--all", help="Deprecated versions, too.")] = False
+) -> Output:
+    """List the models on offer.
+
+    Anybody may publish under any name; only the version id says which model it is. Name and accuracy are what the owner
+    states, and are known only where a blob store has the manifest.
+    """
+    network = run.network
+    found = [one for one in entries(network) if everything or not one.version.deprecated]
+    document = {
+        "chain_id": network.connection.chain_id,
+        "registry": network.models.address,
+        "models": [one.document() for one in found],
+    }
+    if not found:
+        return Output(document, ["No model is on offer."])
+    rows = [
+        (
+            one.name or "(not known here)",
+            hexed(one.version.version_id),
+            ether(one.version.price),
+            one.version.owner,
+            _accuracy(one.manifest) + (" (deprecated)" if one.version.deprecated else ""),
+        )
+        for one in found
+    ]
+    return Output(document, [Table(("name", "version", "price", "owner", "accuracy"), rows)])
+
+
+@command(model, "publish", example="cloister model publish models/digits --price 0.01")
+def publish(
+    run: Run,
+    folder: Folder,
+    price: Price,
+    uri: Annotated[str, typer.Option("--uri", help="Where people can read about the model.")] = "",
+) -> Output:
+    """Publish a package under this account.
+
+    It is checked first. The files go to the first blob store; workers need to be able to read them from one of
+    theirs. Publishing the same package again stores it again and changes nothing on chain.
+    """
+    package = _load(folder)
+    run.screen.tell(f"{package.manifest.name}: {ether(price)} for each agreeing worker")
+    with run.client() as client:
+        version = client.publish(package, price, uri)
+        published = client.models.version(version)
+        document = {
+            "chain_id": client.connection.chain_id,
+            "version": hexed(version),
+            "name": package.manifest.name,
+            "manifest": hexed(package.digest),
+            "price_wei": str(published.price),
+            "owner": published.owner,
+        }
+    parts: list[str | Table] = [facts({"version": hexed(version), "price": ether(published.price)})]
+    if published.price != price:
+        parts.append("It was published before: its price stays until `cloister model price` changes it.")
+    return Output(document, parts)
+
+
+@command(model, "price", example="cloister model price 0x5f…c1 0.02")
+def set_price(
+    run: Run,
+    version: VersionText,
+    price: Annotated[int, typer.Argument(metavar="ETH", parser=parse_amount, help="New price: 0.01, 5gwei, 10wei.")],
+) -> Output:
+    """Change the price of later jobs.
+
+    Jobs that are posted keep theirs.
+    """
+    version_id = version_of(version)
+    with run.client() as client:
+        call = client.models.set_price(version_id, price)
+        receipt = client.sender.transact(f"price:{hexed(version_id)}:{client.connection.head().number}", call)
+        document = {"chain_id": client.connection.chain_id, "version": hexed(version_id), "price_wei": str(price)}
+    return Output(
+        document | receipt_document(receipt),
+        [f"The price is {ether(price)} per agreeing worker.", receipt_line(receipt)],
+    )
+
+
+@command(model, "deprecate", example="cloister model deprecate 0x5f…c1")
+def deprecate(run: Run, version: VersionText) -> Output:
+    """End new jobs for a version, for good.
+
+    Jobs that are posted run to their end.
+    """
+    version_id = version_of(version)
+    with run.client() as client:
+        receipt = client.sender.transact(f"deprecate:{hexed(version_id)}", client.models.deprecate(version_id))
+        document = {"chain_id": client.connection.chain_id, "version": hexed(version_id), "deprecated": True}
+    return Output(document | receipt_document(receipt), ["The version takes no more jobs.", receipt_line(receipt)])
+
+
+@command(model, "check", example="cloister model check models/digits")
+def check(run: Run, folder: Folder) -> Output:
+    """Check a package, without any chain.
+
+    That is: hashes, shapes, and that no input can overflow any stage.
+    """
+    package = _load(folder)
+    manifest = package.manifest
+    document: dict[str, Any] = {
+        "name": manifest.name,
+        "manifest": hexed(package.digest),
+        "weights": "0x" + manifest.weights.sha256,
+        "input_shape": list(manifest.input.shape),
+        "labels": list(manifest.labels),
+        "stages": [{"shape": list(stage.shape), "bits": stage.bits} for stage in manifest.stages],
+    }
+    shown = {
+        "name": manifest.name,
+        "manifest": hexed(package.digest),
+        "input": " × ".join(map(str, manifest.input.shape)),
+        "labels": ", ".join(map(str, manifest.labels)),
+        "accuracy": _accuracy(manifest),
+    }
+    rows = [(i, " × ".join(map(str, stage.shape)), stage.bits) for i, stage in enumerate(manifest.stages, start=1)]
+    proved = "The package is whole, and no input can overflow."
+    return Output(document, [facts(shown), Table(("stage", "shape", "bits"), rows), proved])
+
+
+def _load(folder: Path) -> Package:
+    from cloister.fixedpoint import load_package
+
+    return load_package(folder)
+
+
+def _accuracy(manifest: Any) -> str:
+    if manifest is None or manifest.accuracy is None:
+        return "-"
+    return f"{manifest.accuracy.fixed_accuracy:.1%} of {manifest.accuracy.rows} rows"

@@ -1,0 +1,112 @@
+"""`cloister request`: pay for a job, see it through, read the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cloister.cli.amounts import ether
+from cloister.cli.catalogue import find_model
+from cloister.cli.command import command
+from cloister.cli.result import follow, show_result
+from cloister.cli.rows import read_rows, to_input
+from cloister.cli.run import Run
+from cloister.cli.screen import Output, facts
+from cloister.domain.errors import CloisterError, InvalidInput
+from cloister.domain.ids import hexed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cloister.cli.catalogue import Entry
+    from cloister.client import Client
+    from cloister.domain.ids import JobId, VersionId
+    from cloister.domain.job import Job
+    from cloister.domain.request import Assurance
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds this module's commands."""
+    command(app, "request", example="cloister request digits --input rows.csv --level 'agreed(3,2)'")(request)
+
+
+def request(
+    run: Run,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Version id, or a name that only one model on offer has.")
+    ],
+    rows_from: Annotated[
+        Path, typer.Option("--input", metavar="FILE", help="JSON or CSV rows; - reads standard input.")
+    ],
+    integers: Annotated[
+        bool, typer.Option("--integers", help="The rows are the model's integers, not measured numbers.")
+    ] = False,
+    level: Annotated[
+        str, typer.Option("--level", metavar="LEVEL", help="How many workers compute it, and how many must agree.")
+    ] = "agreed(3,2)",
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Post the job and return at once.")] = False,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="Give up waiting after this time.")
+    ] = None,
+) -> Output:
+    """Pay for a job and show the model's answer.
+
+    It waits for the job's end unless told otherwise. Nothing is paid before the rows have been checked against the
+    model. The escrow is seats × price; whatever the workers do not earn comes back as credit (`cloister withdraw`).
+    """
+    from cloister.domain.request import Assurance
+
+    assurance = Assurance.parse(level)
+    rows = read_rows(rows_from, integers=integers)
+    network = run.network
+    wanted = find_model(network, model)
+    if wanted.manifest is None:
+        raise InvalidInput(
+            f"No blob store has the manifest of model version {hexed(wanted.version.version_id)}.",
+            "It says how rows become the model's integers: add a store that has it to blob_stores.",
+        )
+    encoded = to_input(rows, wanted.manifest, integers=integers)
+    _show_price(run, wanted, assurance.seats)
+    with run.client() as client:
+        job_id = _post(run, client, wanted.version.version_id, encoded, assurance)
+        run.screen.tell(f"posted: {hexed(job_id)}")
+        if no_wait:
+            return _posted(run, client, client.job(job_id))
+        return show_result(run, client, follow(run, client, job_id, timeout))
+
+
+def _show_price(run: Run, wanted: Entry, seats: int) -> None:
+    price = wanted.version.price
+    run.screen.tell(f"model: {wanted.name}, version {hexed(wanted.version.version_id)}, owner {wanted.version.owner}")
+    run.screen.tell(f"escrow: {ether(seats * price)} = {seats} workers × {ether(price)}")
+
+
+def _post(run: Run, client: Client, version: VersionId, rows: NDArray[np.int64], assurance: Assurance) -> JobId:
+    """Posts the job. From its signature on, whatever ends the program says how to go on with it."""
+    earlier = {stored.job_id for stored in client.journal.requests()}
+    try:
+        job_id = client.request(version, rows, assurance)
+    except (CloisterError, KeyboardInterrupt):
+        for stored in client.journal.requests():
+            if stored.job_id not in earlier:
+                run.session.job = hexed(stored.job_id)
+        raise
+    run.session.job = hexed(job_id)
+    return job_id
+
+
+def _posted(run: Run, client: Client, job: Job) -> Output:
+    """The job as it was posted. Somebody must still hand out its keys."""
+    from cloister.cli.job_view import BPS, job_document, time_text
+
+    run.session.job = None
+    loss = ether(job.request.escrow * client.parameters.fault_bps // BPS)
+    shown = facts({"job": hexed(job.job_id), "escrow": ether(job.request.escrow)})
+    go_on = (
+        f"The job waits for you: run `cloister result {hexed(job.job_id)} --wait` before {time_text(job.deadline)}. "
+        f"If it is not taken up by then, it lapses and costs {loss}."
+    )
+    return Output(job_document(run.network, job, client.parameters) | {"output": None}, [shown, go_on])

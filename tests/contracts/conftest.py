@@ -1,0 +1,88 @@
+"""Contracts on anvil, and the steps of a job as transactions."""
+
+import pytest
+from brownie import chain, web3
+from hexbytes import HexBytes
+from reference import commitments, header
+from reference.market import Parameters
+
+PRICE = 10**15
+SECRET = b"\x05" * 32
+PARAMETERS = Parameters(
+    seed_delay=2,
+    deliver_window=1800,
+    commit_window=900,
+    reveal_window=600,
+    publish_window=1200,
+    stake_ratio=10,
+    silent_bps=1000,
+    wrong_bps=5000,
+    fault_bps=2000,
+    demand_deposit=3 * 10**14,
+)
+EPOCH_LENGTH = 40
+EXIT_DELAY = 7200
+MINIMUM_STAKE = 10**17
+
+
+class Deployment:
+    """The three contracts, wired to each other, and one published version."""
+
+    def __init__(self, owner, NodeRegistry, ModelRegistry, JobMarket):
+        market = owner.get_deployment_address(owner.nonce + 2)
+        self.nodes = owner.deploy(NodeRegistry, market, EPOCH_LENGTH, EXIT_DELAY, MINIMUM_STAKE)
+        self.models = owner.deploy(ModelRegistry)
+        p = PARAMETERS
+        self.market = owner.deploy(JobMarket, self.nodes, self.models, tuple(vars(p).values()))
+        assert self.market.address == market
+        manifest = b"\x11" * 32
+        self.models.publish(manifest, bytes(32), PRICE, "file:///model", {"from": owner})
+        self.version = commitments.version_id(web3.eth.chain_id, self.models.address, owner.address, manifest)
+        assert HexBytes(self.models.versionId(owner, manifest)) == self.version
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mined_before_brownie_looks():
+    """anvil counts a transaction's nonce a moment before it serves its receipt; Brownie, when it looks in
+    between, takes the transaction for dropped. So it gets the hash only once there is a receipt."""
+    send = web3.eth.send_transaction
+
+    def send_and_wait(transaction):
+        tx_hash = send(transaction)
+        web3.eth.wait_for_transaction_receipt(tx_hash, timeout=30, poll_latency=0.002)
+        return tx_hash
+
+    web3.eth.send_transaction = send_and_wait
+    yield
+    web3.eth.send_transaction = send
+
+
+@pytest.fixture(scope="module")
+def deployment(accounts, NodeRegistry, ModelRegistry, JobMarket):
+    return Deployment(accounts[0], NodeRegistry, ModelRegistry, JobMarket)
+
+
+@pytest.fixture(autouse=True)
+def isolation(fn_isolation):
+    """Every test starts from the chain of its module's fixtures."""
+
+
+def seed_header(number: int) -> tuple[bytes, bytes]:
+    """(header, prevrandao) of block `number`, mined if need be together with the one after it."""
+    while chain.height <= number:
+        chain.mine()
+    block = web3.provider.make_request("eth_getBlockByNumber", [hex(number), False])["result"]
+    return header.encode(block), bytes(HexBytes(block["mixHash"]))
+
+
+def events_of(contract) -> list[tuple[str, dict]]:
+    """All events of a Brownie contract since its deployment, as (name, arguments), in order."""
+    decoder = web3.eth.contract(address=contract.address, abi=contract.abi)
+    by_topic = {}
+    for entry in contract.abi:
+        if entry["type"] == "event":
+            event = decoder.events[entry["name"]]()
+            by_topic[bytes(HexBytes(event.topic))] = event
+    logs = web3.eth.get_logs({"address": contract.address, "fromBlock": 0})
+    decoded = [by_topic[bytes(log["topics"][0])].process_log(log) for log in logs]
+    return [(event["event"], dict(event["args"])) for event in decoded]

@@ -1,0 +1,113 @@
+"""One whole job, AGREED(3, 2), in real transactions: what it does and what it costs."""
+
+import hashlib
+
+import pytest
+from brownie import chain, web3
+from conftest import EPOCH_LENGTH, MINIMUM_STAKE, PARAMETERS, PRICE, SECRET, events_of, seed_header
+from hexbytes import HexBytes
+from reference import commitments
+from reference.commitments import Request
+from reference.indexer import rebuild
+
+CIPHERTEXT = bytes(range(128))
+OUTPUT = hashlib.sha256(b"output").digest()
+SEALED_OUTPUT = bytes(range(1, 57))  # 8 bytes and 48 of HPKE
+
+# Whole transactions: 21,000, calldata and execution. Ceilings with a little room, to be lowered, never raised lightly.
+CEILINGS = {"request": 95_000, "deliver": 175_000, "commit": 68_000, "reveal": 52_000, "settle": 165_000}
+COLD_TOTAL = 700_000
+WARM_TOTAL = 640_000
+
+
+@pytest.fixture(scope="module")
+def workers(deployment, accounts):
+    for i, worker in enumerate(accounts[3:7]):
+        stake = MINIMUM_STAKE * (3 + 2 * i)
+        deployment.nodes.register("https://w", b"\x01" * 32, worker, {"from": worker, "value": stake})
+    chain.mine(EPOCH_LENGTH)
+    return {worker.address: worker for worker in accounts[3:7]}
+
+
+def play(deployment, workers, client, nonce: int) -> dict[str, list[int]]:
+    """A job from request to settlement; gas of each of its transactions."""
+    market = deployment.market
+    request = Request(
+        nonce=nonce,
+        version=deployment.version,
+        level=1,
+        seats=3,
+        quorum=2,
+        price=PRICE,
+        input_commitment=hashlib.sha256(b"input").digest(),
+        ciphertext_hash=hashlib.sha256(CIPHERTEXT).digest(),
+        ciphertext_size=len(CIPHERTEXT),
+        response_key=hashlib.sha256(b"response").digest(),
+        secret_hash=commitments.secret_hash(SECRET),
+    )
+    gas: dict[str, list[int]] = {name: [] for name in CEILINGS}
+    tx = market.request(request.tuple(), {"from": client, "value": 3 * PRICE})
+    gas["request"].append(tx.gas_used)
+    job = bytes(HexBytes(tx.return_value))
+    assert job == commitments.job_id(web3.eth.chain_id, market.address, client.address, request)
+
+    header, prevrandao = seed_header(tx.events["JobRequested"]["seedBlock"])
+    seed = commitments.seed(job, prevrandao, SECRET)
+    epoch = deployment.nodes.epochOf(tx.block_number)
+    committee = list(deployment.nodes.draw(seed, 3, epoch, PRICE * PARAMETERS.stake_ratio))
+    named = commitments.committee_hash(committee)
+    keys = hashlib.shake_256(b"sealed").digest(240)
+    tx = market.deliver(request.tuple(), SECRET, header, named, keys, {"from": client})
+    assert tx.events["KeysDelivered"]["seed"] == HexBytes(seed).to_0x_hex()
+    gas["deliver"].append(tx.gas_used)
+
+    salts = {worker: hashlib.sha256(worker.encode()).digest() for worker in committee}
+    for worker in committee:
+        args = (web3.eth.chain_id, market.address, job, worker, OUTPUT, salts[worker])
+        tx = market.commit(job, committee, commitments.commitment(*args), {"from": workers[worker]})
+        gas["commit"].append(tx.gas_used)
+    assert "RevealsOpened" in tx.events
+    for worker in committee:
+        args = (job, committee, OUTPUT, salts[worker], SEALED_OUTPUT)
+        tx = market.reveal(*args, {"from": workers[worker]})
+        gas["reveal" if worker != committee[-1] else "settle"].append(tx.gas_used)
+    assert tx.events["JobSettled"]["agreeing"] == 7
+    assert HexBytes(market.result(job)) == OUTPUT
+    return gas
+
+
+def test_job__cold_then_warm__settles_within_its_gas_ceilings(deployment, workers, accounts):
+    """JOB-1 to JOB-20, MONEY-1."""
+    cold = play(deployment, workers, accounts[1], 1)
+    warm = play(deployment, workers, accounts[1], 2)
+    for label, gas, total in [("cold", cold, COLD_TOTAL), ("warm", warm, WARM_TOTAL)]:
+        spent = sum(sum(steps) for steps in gas.values())
+        print(f"gas, {label}: {gas}, together {spent}")
+        assert spent <= total
+        for step, used in gas.items():
+            assert max(used) <= CEILINGS[step], step
+
+    market = deployment.market
+    balances = [market.credit(worker) for worker in workers]
+    assert sum(balances) == 6 * PRICE == market.balance()
+    for worker, owed in zip(workers.values(), balances, strict=True):
+        if not owed:
+            continue
+        before = worker.balance()
+        tx = market.withdraw(worker, {"from": accounts[9]})
+        assert worker.balance() - before == owed
+        print(f"gas, withdraw: {tx.gas_used}")
+    assert market.balance() == 0
+
+
+def test_events__whole_job__rebuild_its_record(deployment, workers, accounts):
+    play(deployment, workers, accounts[1], 1)
+    jobs = rebuild(events_of(deployment.market), PARAMETERS)
+    assert len(jobs) == 1
+    for job, record in jobs.items():
+        assert record == record_of(deployment.market, job)
+
+
+def record_of(market, job: bytes) -> dict:
+    answer = market.job(job).dict()
+    return {**answer, "digest": bytes(HexBytes(answer["digest"]))}

@@ -1,0 +1,599 @@
+"""A client and workers on a real chain in one process: every block is mined by the test, nothing runs by itself."""
+
+import hashlib
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cloister.bootstrap import JournalMemory
+from cloister.chain.connection import Connection
+from cloister.chain.deploy import deploy
+from cloister.chain.deployment import DeployParameters
+from cloister.chain.desk import Desk
+from cloister.chain.errors import ContractError, InsufficientFunds, RpcUnavailable, WrongChain
+from cloister.chain.follower import Follower
+from cloister.chain.market import Market
+from cloister.chain.models import Models
+from cloister.chain.nodes import Nodes
+from cloister.chain.sender import Sender
+from cloister.client import Client, NotEnoughWorkers, NotYourJob, OutputWithheld, StillRunning, UnknownJob
+from cloister.devnet.accounts import key
+from cloister.devnet.anvil import start_anvil
+from cloister.domain.decisions import Timing
+from cloister.domain.errors import InvalidInput
+from cloister.domain.events import RefundReason
+from cloister.domain.ids import Address, JobId, VersionId
+from cloister.domain.job import State
+from cloister.domain.request import Assurance
+from cloister.fixedpoint import load_heldout, load_package
+from cloister.inference import PackageCache, PlainInference
+from cloister.sealing.keys import WorkerKeys
+from cloister.sealing.vault import Vault
+from cloister.storage.blobs import BlobStore, BlobStores
+from cloister.storage.journal import Journal
+from cloister.worker import Worker
+
+MODELS = Path(__file__).parents[2] / "models"
+PACKAGE = load_package(MODELS / "breast-cancer")
+ROWS = load_heldout(MODELS / "breast-cancer").rows[:2]
+AGREED = Assurance.parse("agreed(3,2)")
+PRICE = 10**15
+STAKE = 10**18
+PARAMETERS = DeployParameters.devnet()
+OWNER, REQUESTER, FIRST_WORKER, WORKERS = 1, 2, 3, 3
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class Town:
+    """A chain with a market, a published model, a client and three workers."""
+
+    def __init__(self, folder, node):
+        self.folder = folder
+        self.node = node
+        self.connection = Connection(node.url)
+        node.control("evm_setAutomine", True)
+        deployment = deploy(self.connection.w3, key(0), PARAMETERS)
+        node.control("evm_setAutomine", False)
+        self.deployment = deployment
+        self.market = Market(self.connection, deployment.job_market)
+        self.nodes = Nodes(self.connection, deployment.node_registry)
+        self.models = Models(self.connection, deployment.model_registry, deployment.block)
+        self.blobs = BlobStores([BlobStore(str(folder / "blobs"), max_size=1 << 26)])
+        self.journals = {}
+        self.workers = {}
+        self.active = []
+        with self.client(OWNER) as owner:
+            self.version = owner.publish(PACKAGE, PRICE)
+        for index in range(FIRST_WORKER, FIRST_WORKER + WORKERS):
+            self.register(index)
+        self.next_epoch()
+
+    def next_epoch(self):
+        length = PARAMETERS.epoch_length
+        self.node.mine(length - self.connection.head().number % length)
+
+    # accounts
+
+    def address(self, index):
+        return Address(key(index).address)
+
+    def journal(self, index):
+        return Journal(self.folder / f"{index}.sqlite", "chain", self.market.address, self.address(index))
+
+    def sender(self, index, journal, account=None):
+        mine = lambda seconds: self.node.mine(1)  # noqa: E731
+        return Sender(self.connection, account or key(index), journal, sleep=mine)
+
+    def client(self, index=REQUESTER, **changes):
+        return ClientSession(self, index, changes)
+
+    def keys(self, index):
+        return WorkerKeys.from_secret(hashlib.sha256(str(index).encode()).digest())
+
+    def register(self, index):
+        journal = self.journals[index] = self.journal(index)
+        keys = self.keys(index)
+        call = self.nodes.register("", keys.hpke_public_key, keys.signer, STAKE)
+        self.sender(index, journal).transact("register", call)
+
+    def worker(self, index, kind=PlainInference, blobs=None):
+        me, journal = self.address(index), self.journals[index]
+        packages = PackageCache(blobs or self.blobs, lambda version: self.models.version(version).manifest)
+        inference = kind(
+            self.connection.chain_id,
+            self.market.address,
+            me,
+            lambda: [(0, self.keys(index))],
+            packages,
+            blobs or self.blobs,
+        )
+        return Worker(
+            me=me,
+            feed=Follower(self.connection, self.market, journal.cursor() or self.deployment.block),
+            desk=Desk(self.market, self.sender(index, journal), journal, PARAMETERS.market.demand_deposit),
+            memory=JournalMemory(journal),
+            inference=inference,
+            timing=Timing(reveal_window=PARAMETERS.market.reveal_window),
+            clock=lambda: 0.0,
+            refusals=(ContractError, InsufficientFunds),
+        )
+
+    def work(self, *kinds, blobs=None):
+        """Starts the three workers, each with its kind of inference; None leaves one away."""
+        kinds = kinds or (PlainInference,) * WORKERS
+        self.active = [self.worker(FIRST_WORKER + i, kind, blobs) for i, kind in enumerate(kinds) if kind is not None]
+
+    def tick(self, seconds=0):
+        """A block, and a step of everybody."""
+        self.node.mine(1)
+        for worker in self.active:
+            worker.step()
+
+    # money
+
+    def balances(self):
+        """Ether of everybody and everything that may have moved; the market's stands for escrow."""
+        accounts = [self.address(index) for index in range(OWNER, FIRST_WORKER + WORKERS)]
+        return {
+            account: self.connection.balance(account)
+            for account in [*accounts, self.market.address, self.nodes.address]
+        }
+
+    def credit(self, index):
+        return self.market.credit(self.address(index))
+
+
+class ClientSession:
+    """A client with its journal open."""
+
+    def __init__(self, town, index, changes):
+        self.town, self.index, self.changes = town, index, changes
+
+    def __enter__(self):
+        town = self.town
+        self.journal = town.journal(self.index)
+        client = Client(
+            town.connection,
+            town.market,
+            town.nodes,
+            town.models,
+            town.sender(self.index, self.journal),
+            town.blobs,
+            self.journal,
+            Vault(bytes(key(self.index).key)),
+            town.deployment.block,
+            sleep=town.tick,
+        )
+        for name, value in self.changes.items():
+            setattr(client, name, value)
+        return client
+
+    def __exit__(self, *exc):
+        self.journal.close()
+
+
+@pytest.fixture(scope="module")
+def foundation(tmp_path_factory):
+    """Built once; every test starts from a copy of its folder and a snapshot of its chain."""
+    folder = tmp_path_factory.mktemp("town")
+    with start_anvil(0, 0) as node:
+        town = Town(folder, node)
+        for journal in town.journals.values():
+            journal.close()
+        yield town
+
+
+@pytest.fixture
+def town(foundation, tmp_path):
+    snapshot = foundation.node.control("evm_snapshot")
+    copy = tmp_path / "town"
+    shutil.copytree(foundation.folder, copy)
+    foundation_folder, foundation.folder = foundation.folder, copy
+    foundation.blobs = BlobStores([BlobStore(str(copy / "blobs"), max_size=1 << 26)])
+    indices = range(FIRST_WORKER, FIRST_WORKER + WORKERS)
+    foundation.journals = {index: foundation.journal(index) for index in indices}
+    foundation.active = []
+    yield foundation
+    for journal in foundation.journals.values():
+        journal.close()
+    foundation.folder = foundation_folder
+    foundation.node.control("evm_revert", snapshot)
+    foundation.node.control("anvil_dropAllTransactions")
+
+
+class Liar(PlainInference):
+    """Answers with the right output, turned round."""
+
+    def run(self, package, plaintext):
+        output = super().run(package, plaintext)
+        return output[4:] + output[:4]
+
+
+class Hider(PlainInference):
+    """Commits to the right output and seals another."""
+
+    def _seal(self, output, job, info):
+        return super()._seal(output[4:] + output[:4], job, info)
+
+
+class Blind(PlainInference):
+    """Sees no blob store for inputs."""
+
+    def _ciphertext(self, job):
+        if job.ciphertext is None:
+            self._blobs = BlobStores([BlobStore("memory://nothing", max_size=1)])
+            try:
+                return super()._ciphertext(job)
+            finally:
+                self._blobs = None
+        return job.ciphertext
+
+
+# ------------------------------------------------------------------ whole jobs
+
+
+def test_job__honest_committee__gives_what_the_package_runs_and_everybody_is_paid(town):
+    town.work()
+    with town.client() as client:
+        before = town.balances()
+        job_id = client.request(town.version, ROWS, AGREED)
+        states = []
+        result = client.wait(job_id, timeout=60, progress=lambda job: states.append(job.state))
+        assert result.job.state is State.SETTLED
+        assert (result.outputs == PACKAGE.run(ROWS)).all()
+        expected = [PACKAGE.manifest.labels[i] for i in PACKAGE.run(ROWS).argmax(axis=1)]
+        assert list(result.predictions) == expected
+        assert states[0] is State.OPEN
+        assert states[-1] is State.SETTLED
+        assert len(result.job.agreeing) == 3
+        after = town.balances()
+        assert after[town.market.address] - before[town.market.address] == 3 * PRICE
+        for index in range(FIRST_WORKER, FIRST_WORKER + WORKERS):
+            assert town.credit(index) == PRICE
+            assert town.nodes.node(town.address(index)).locked == 0
+        assert client.withdraw() is None
+    with town.client() as again:
+        assert (again.result(job_id).outputs == result.outputs).all()
+
+
+def test_job__one_liar__is_outvoted_and_slashed(town):
+    town.work(PlainInference, Liar, PlainInference)
+    with town.client() as client:
+        result = client.wait(client.request(town.version, ROWS, AGREED), timeout=60)
+        assert (result.outputs == PACKAGE.run(ROWS)).all()
+        liar = town.address(FIRST_WORKER + 1)
+        assert result.job.agreeing == {town.address(FIRST_WORKER), town.address(FIRST_WORKER + 2)}
+        lock = PRICE * PARAMETERS.market.stake_ratio
+        assert town.nodes.node(liar).stake == STAKE - lock * PARAMETERS.market.wrong_bps // 10_000
+        assert town.credit(FIRST_WORKER + 1) == 0
+        assert town.credit(REQUESTER) == PRICE  # the liar's price comes back
+        receipt = client.withdraw()
+        assert receipt.succeeded
+        assert town.credit(REQUESTER) == 0
+
+
+def test_job__nobody_works__is_refunded_in_full_and_the_silent_pay(town):
+    with town.client() as client:
+        job_id = client.request(town.version, ROWS, AGREED)
+        for _ in range(4):
+            town.tick()
+            client.step(job_id)
+        assert client.job(job_id).state is State.READY
+        town.node.skip(PARAMETERS.market.commit_window + 5)
+        result = client.wait(job_id, timeout=60)
+        assert result.job.refund_reason is RefundReason.TOO_FEW_COMMITS
+        assert result.outputs is None
+        assert town.credit(REQUESTER) == 3 * PRICE
+        for index in range(FIRST_WORKER, FIRST_WORKER + WORKERS):
+            assert town.nodes.node(town.address(index)).stake < STAKE
+
+
+def test_job__one_worker_away__settles_with_the_others_after_the_window(town):
+    town.work(PlainInference, None, PlainInference)
+    with town.client() as client:
+        job_id = client.request(town.version, ROWS, AGREED)
+        for _ in range(6):
+            client.step(job_id)
+            town.tick()
+        assert len(client.job(job_id).committed) == 2
+        town.node.skip(PARAMETERS.market.commit_window + 1)
+        result = client.wait(job_id, timeout=60)
+        assert (result.outputs == PACKAGE.run(ROWS)).all()
+
+
+def test_job__worker_without_the_ciphertext__demands_and_the_client_publishes(town):
+    town.work(PlainInference, Blind, PlainInference)
+    town.active = [town.active[1], town.active[0], town.active[2]]
+    with town.client() as client:
+        job_id = client.request(town.version, ROWS, AGREED)
+        states = []
+        result = client.wait(job_id, timeout=60, progress=lambda job: states.append(job.state))
+        assert (result.outputs == PACKAGE.run(ROWS)).all()
+        assert town.address(FIRST_WORKER + 1) in result.job.agreeing
+        assert result.job.ciphertext is not None
+
+
+def test_job__requester_silent__anybody_closes_and_the_fee_is_burned(town):
+    with town.client() as client:
+        job_id = client.request(town.version, ROWS, AGREED)
+        town.node.skip(PARAMETERS.market.deliver_window + 5)
+        result = client.wait(job_id, timeout=60)
+        assert result.job.refund_reason is RefundReason.NOT_DELIVERED
+        fee = 3 * PRICE * PARAMETERS.market.fault_bps // 10_000
+        assert town.credit(REQUESTER) == 3 * PRICE - fee
+
+
+def test_job__worker_that_refuses__frees_its_seat(town):
+    class Refusing(PlainInference):
+        def _package(self, version):
+            self._packages = PackageCache(
+                BlobStores([BlobStore("memory://none", max_size=1)]), lambda v: JobId(bytes(32))
+            )
+            return super()._package(version)
+
+    town.work(PlainInference, PlainInference, Refusing)
+    with town.client() as client:
+        result = client.wait(client.request(town.version, ROWS, AGREED), timeout=60)
+        assert result.job.refused == {town.address(FIRST_WORKER + 2)}
+        assert (result.outputs == PACKAGE.run(ROWS)).all()
+        assert town.nodes.node(town.address(FIRST_WORKER + 2)).stake == STAKE
+
+
+def test_result__sealed_output_that_is_not_the_agreed_one__is_passed_over(town):
+    town.work(Hider, Hider, PlainInference)
+    with town.client() as client:
+        result = client.wait(client.request(town.version, ROWS, AGREED), timeout=60)
+        assert (result.outputs == PACKAGE.run(ROWS)).all()
+
+
+def test_result__no_agreeing_worker_sealed_the_agreed_output__is_withheld(town):
+    town.work(Hider, Hider, Hider)
+    with town.client() as client:
+        job_id = client.request(town.version, ROWS, AGREED)
+        with pytest.raises(OutputWithheld):
+            client.wait(job_id, timeout=60)
+        assert client.job(job_id).state is State.SETTLED
+
+
+# ------------------------------------------------------------------ crashes of the requester
+
+
+@pytest.mark.parametrize("where", ["before the journal", "journalled", "broadcast"])
+def test_request__killed__either_never_happened_or_goes_on(town, where):
+    town.work()
+    with town.client() as client:
+        broadcast, record = client.sender._broadcast, client.journal.record
+
+        def die(*args):
+            if where == "broadcast":
+                broadcast(*args)
+            raise Crash
+
+        if where == "before the journal":
+            client.journal.record = die
+        else:
+            client.sender._broadcast = die
+        with pytest.raises(Crash):
+            client.request(town.version, ROWS, AGREED)
+        (stored,) = client.journal.requests()
+        client.journal.record = record
+    with town.client() as client:
+        if where == "before the journal":
+            with pytest.raises(UnknownJob):
+                client.wait(stored.job_id, timeout=60)
+            assert town.market.jobs(town.deployment.block) == []
+        else:
+            result = client.wait(stored.job_id, timeout=60)
+            assert (result.outputs == PACKAGE.run(ROWS)).all()
+            assert len(town.market.jobs(town.deployment.block)) == 1
+
+
+def test_client__killed_after_the_request__a_new_one_delivers_and_reads(town):
+    with town.client() as client:
+        job_id = client.request(town.version, ROWS, AGREED)
+    town.work()
+    with town.client() as client:
+        assert (client.wait(job_id, timeout=60).outputs == PACKAGE.run(ROWS)).all()
+
+
+def test_client__killed_while_delivering__a_new_one_goes_on(town):
+    town.work()
+    with town.client() as client:
+        job_id = client.request(town.version, ROWS, AGREED)
+        town.node.mine(3)
+        client.sender._broadcast = lambda raw: (_ for _ in ()).throw(Crash)
+        with pytest.raises(Crash):
+            client.step(job_id)
+    with town.client() as client:
+        assert (client.wait(job_id, timeout=60).outputs == PACKAGE.run(ROWS)).all()
+
+
+def test_wait__timeout__says_how_to_go_on_and_goes_on(town):
+    with town.client() as client:
+        job_id = client.request(town.version, ROWS, AGREED)
+        with pytest.raises(StillRunning, match="cloister result"):
+            client.wait(job_id, timeout=0)
+        town.work()
+        assert client.wait(job_id, timeout=60).job.state is State.SETTLED
+
+
+def test_deliver__committee_changed_under_the_client__draws_again(town):
+    """Between the client's draw and the market's, another job may lock stake."""
+    town.work()
+    with town.client() as client:
+        job_id = client.request(town.version, ROWS, AGREED)
+        draw, wrong = client.nodes.draw, []
+
+        def stale(*args):
+            committee = draw(*args)
+            if not wrong:
+                wrong.append(True)
+                return committee[::-1]
+            return committee
+
+        client.nodes.draw = stale
+        try:
+            assert client.wait(job_id, timeout=60).job.state is State.SETTLED
+        finally:
+            del client.nodes.draw
+
+
+# ------------------------------------------------------------------ what cannot work moves no money
+
+
+def nothing_moved(town, client, act, error, **match):
+    before = town.balances()
+    blobs = {path for path in (town.folder / "blobs").rglob("*") if path.is_file()}
+    nonce = town.connection.w3.eth.get_transaction_count(client.account, "pending")
+    with pytest.raises(error, **match) as raised:
+        act()
+    assert str(raised.value)
+    town.node.mine(2)
+    assert town.balances() == before
+    assert client.journal.requests() == []
+    assert client.journal.pending() == []
+    assert town.connection.w3.eth.get_transaction_count(client.account, "pending") == nonce
+    return {path for path in (town.folder / "blobs").rglob("*") if path.is_file()} - blobs
+
+
+LOW, HIGH = PACKAGE.manifest.input.bounds()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (HIGH + 1)[None],
+        (LOW - 1)[None],
+        ROWS[:, :29],
+        ROWS[0],
+        ROWS[:0],
+        ROWS.astype(float),
+        [["a"] * 30],
+        [[1, 2], [3]],
+        np.repeat(ROWS, 65, axis=0),
+    ],
+    ids=["above", "below", "too narrow", "no batch", "empty", "floats", "text", "ragged", "130 rows"],
+)
+def test_request__rows_that_the_model_does_not_take__says_so(town, rows):
+    with town.client() as client:
+        left = nothing_moved(town, client, lambda: client.request(town.version, rows, AGREED), InvalidInput)
+        assert left == set()
+
+
+def test_request__unknown_or_retired_model__says_so(town):
+    with town.client() as client:
+        unknown = VersionId(bytes(32))
+        nothing_moved(town, client, lambda: client.request(unknown, ROWS, AGREED), InvalidInput, match="published")
+    with town.client(OWNER) as owner:
+        owner.sender.transact("deprecate", town.models.deprecate(town.version))
+    with town.client() as client:
+        nothing_moved(
+            town, client, lambda: client.request(town.version, ROWS, AGREED), InvalidInput, match="no more jobs"
+        )
+
+
+def test_request__no_funds__says_so(town):
+    town.node.control("anvil_setBalance", town.address(REQUESTER), hex(PRICE))
+    with town.client() as client:
+        nothing_moved(town, client, lambda: client.request(town.version, ROWS, AGREED), InsufficientFunds)
+
+
+def test_request__committee_that_cannot_be_drawn__says_so(town):
+    with town.client() as client:
+        seven = Assurance.parse("agreed(7,4)")
+        nothing_moved(
+            town, client, lambda: client.request(town.version, ROWS, seven), NotEnoughWorkers, match="4 workers"
+        )
+
+
+def test_request__price_changed_under_the_client__pays_nothing(town):
+    with town.client() as client:
+        version = client.models.version
+        cheap = lambda version_id: replace(version(version_id), price=PRICE - 1)  # noqa: E731
+        client.models.version = cheap
+        try:
+            nothing_moved(
+                town, client, lambda: client.request(town.version, ROWS, AGREED), ContractError, match="Price"
+            )
+        finally:
+            del client.models.version
+
+
+def test_connection__another_chain__is_refused(town):
+    with pytest.raises(WrongChain, match="31337"):
+        Connection(town.node.url, chain_id=1)
+
+
+def test_client__dead_endpoint__is_said_and_nothing_is_written(tmp_path):
+    with start_anvil(0, 0) as node:
+        connection = Connection(node.url)
+        journal = Journal(tmp_path / "j.sqlite", "c", Address("0x" + "11" * 20), Address(key(REQUESTER).address))
+        market, nodes = (kind(connection, Address("0x" + "11" * 20)) for kind in (Market, Nodes))
+        models = Models(connection, Address("0x" + "11" * 20), 0)
+        blobs = BlobStores([BlobStore(str(tmp_path / "blobs"), max_size=1 << 20)])
+        sender = Sender(connection, key(REQUESTER), journal)
+        vault = Vault(bytes(key(REQUESTER).key))
+        client = Client(connection, market, nodes, models, sender, blobs, journal, vault, 0)
+    with pytest.raises(RpcUnavailable):
+        client.request(VersionId(bytes(32)), ROWS, AGREED)
+    with pytest.raises(RpcUnavailable):
+        client.wait(JobId(bytes(32)))
+    assert journal.requests() == []
+    assert not (tmp_path / "blobs").exists()
+    journal.close()
+    with pytest.raises(RpcUnavailable):
+        Connection(node.url)
+
+
+def test_result__job_of_somebody_else_or_unknown__says_so(town):
+    town.work()
+    with town.client() as client:
+        job_id = client.request(town.version, ROWS, AGREED)
+        client.wait(job_id, timeout=60)
+        with pytest.raises(UnknownJob):
+            client.result(JobId(bytes(32)))
+    with town.client(OWNER) as other:
+        with pytest.raises(NotYourJob):
+            other.result(job_id)
+        assert other.step(job_id).over
+
+
+def test_publish__twice__gives_the_same_version(town):
+    with town.client(OWNER) as owner:
+        assert owner.publish(PACKAGE, PRICE) == town.version
+    with town.client(OWNER) as owner:
+        owner.journal._db.execute("DELETE FROM transactions")  # a lost journal
+        assert owner.publish(PACKAGE, 2 * PRICE) == town.version
+        assert owner.models.version(town.version).price == PRICE
+
+
+def test_gas__largest_committee_with_most_liars__fits_what_calls_are_given(town):
+    """The last reveal pays eight and slashes seven: the gas limit that every reveal has must do for it."""
+    for index in range(FIRST_WORKER + WORKERS, FIRST_WORKER + 15):
+        town.register(index)
+    town.next_epoch()
+    kinds = [Liar] * 7 + [PlainInference] * 8
+    town.active = [town.worker(FIRST_WORKER + i, kind) for i, kind in enumerate(kinds)]
+    with town.client() as client:
+        job_id = client.request(town.version, ROWS, Assurance.parse("agreed(15,8)"))
+        result = client.wait(job_id, timeout=60)
+    assert len(result.job.agreeing) == 8
+    assert (result.outputs == PACKAGE.run(ROWS)).all()
+    used = town.market.gas(job_id, town.deployment.block)
+    committee, bytes_ = result.job.committee, b"\xff" * 32
+    limits = {
+        "commit": town.market.commit(job_id, committee, bytes_).gas,
+        "reveal": town.market.reveal(job_id, committee, bytes_, bytes_, b"\xff" * 64).gas,
+    }
+    for step, limit in limits.items():
+        assert len(used[step]) == 15
+        assert max(used[step]) <= 0.8 * limit, (step, used[step], limit)
+    for journal in list(town.journals.values())[WORKERS:]:
+        journal.close()
+    town.journals = dict(list(town.journals.items())[:WORKERS])

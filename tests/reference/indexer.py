@@ -1,0 +1,63 @@
+"""Rebuilds every job from the market's events and its parameters, and from nothing else."""
+
+from collections.abc import Iterable
+
+from . import commitments
+from .commitments import NOBODY
+from .market import LARGEST_PUBLISHED, STATES, Parameters
+
+
+def rebuild(events: Iterable[tuple[str, dict]], parameters: Parameters) -> dict[bytes, dict]:
+    """Job id → what `job(id)` must answer, from (name, arguments) in the order of the chain."""
+    jobs: dict[bytes, dict] = {}
+    committees: dict[bytes, list[str]] = {}
+    for name, args in events:
+        if "id" not in args or name == "Credited":
+            continue
+        job_id = bytes(args["id"])
+        if name == "JobRequested":
+            request = args["request"]
+            jobs[job_id] = {
+                "state": STATES.index("Open"),
+                "seats": request["seats"],
+                "quorum": request["quorum"],
+                "flags": 2 if request["ciphertextSize"] > LARGEST_PUBLISHED else 0,
+                "committed": 0,
+                "revealed": 0,
+                "excused": 0,
+                "deadline": args["deliverBy"],
+                "seedBlock": args["seedBlock"],
+                "pricePerSeat": request["pricePerSeat"],
+                "requester": args["requester"],
+                "lockEach": request["pricePerSeat"] * parameters.stake_ratio,
+                "digest": bytes(32),
+            }
+            continue
+        job = jobs[job_id]
+        committee = committees.get(job_id, [])
+        bit = 1 << committee.index(args["worker"]) if args.get("worker") in committee else 0
+        if name == "KeysDelivered":
+            committees[job_id] = committee = list(args["committee"])
+            job["digest"] = commitments.committee_hash(committee)
+            job["excused"] = sum(1 << seat for seat, who in enumerate(committee) if who == NOBODY)
+            job["state"], job["deadline"] = STATES.index("Ready"), args["commitBy"]
+        elif name == "OutputCommitted":
+            job["committed"] |= bit
+        elif name == "OutputRevealed":
+            job["revealed"] |= bit
+        elif name == "SeatRefused":
+            job["excused"] |= bit
+        elif name == "RevealsOpened":
+            job["state"], job["deadline"] = STATES.index("Committed"), args["revealBy"]
+        elif name == "CiphertextDemanded":
+            job["state"], job["deadline"] = STATES.index("Demanded"), args["publishBy"]
+        elif name == "CiphertextPublished":
+            job["state"], job["deadline"] = STATES.index("Ready"), args["commitBy"]
+            job["flags"] |= 1
+        elif name == "JobSettled":
+            job["state"], job["digest"] = STATES.index("Settled"), bytes(args["outputCommitment"])
+        elif name == "JobRefunded":
+            job["state"], job["digest"] = STATES.index("Refunded"), bytes(32)
+        else:
+            raise ValueError(f"an event that no indexer knows: {name}")
+    return jobs

@@ -1,0 +1,324 @@
+"""Jobs and money: rules JOB-*, MONEY-* of docs/spec/protocol.md."""
+
+import hashlib
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from . import commitments
+from .commitments import NOBODY, Request
+from .registry import Refused, Registry, require
+
+__all__ = ["BURN", "Job", "Market", "Parameters", "Refused"]
+
+BURN = "0x000000000000000000000000000000000000dEaD"
+STATES = ["None", "Open", "Ready", "Demanded", "Committed", "Settled", "Refunded"]
+AGREED = 1
+LARGEST_PUBLISHED = 65536
+LARGEST_OUTPUT = 1072
+SEALED_KEY = 80
+
+
+@dataclass(frozen=True)
+class Parameters:
+    seed_delay: int
+    deliver_window: int
+    commit_window: int
+    reveal_window: int
+    publish_window: int
+    stake_ratio: int
+    silent_bps: int
+    wrong_bps: int
+    fault_bps: int
+    demand_deposit: int
+
+
+@dataclass
+class Job:
+    request: Request
+    requester: str
+    seed_block: int
+    request_block: int
+    deadline: int
+    state: str = "Open"
+    committee: list[str] = field(default_factory=list)
+    commitments: dict[int, bytes] = field(default_factory=dict)  # by seat
+    outputs: dict[int, bytes] = field(default_factory=dict)  # by seat
+    excused: set[int] = field(default_factory=set)
+    published: bool = False
+    demander: str | None = None
+    result: bytes | None = None
+
+    @property
+    def large(self) -> bool:
+        return self.request.ciphertext_size > LARGEST_PUBLISHED
+
+    @property
+    def escrow(self) -> int:
+        return self.request.seats * self.request.price
+
+    @property
+    def over(self) -> bool:
+        return self.state in {"Settled", "Refunded"}
+
+    def seats(self) -> list[int]:
+        """Seats that somebody holds and has not given up."""
+        return [seat for seat in range(self.request.seats) if seat not in self.excused]
+
+    def record(self, parameters: Parameters) -> dict:
+        """What `job(id)` of the contract must answer."""
+        if self.state in {"Open", "Refunded"}:
+            digest = bytes(32)
+        else:
+            digest = self.result or commitments.committee_hash(self.committee)
+        return {
+            "state": STATES.index(self.state),
+            "seats": self.request.seats,
+            "quorum": self.request.quorum,
+            "flags": 1 * self.published + 2 * self.large,
+            "committed": sum(1 << seat for seat in self.commitments),
+            "revealed": sum(1 << seat for seat in self.outputs),
+            "excused": sum(1 << seat for seat in self.excused),
+            "deadline": self.deadline,
+            "seedBlock": self.seed_block,
+            "pricePerSeat": self.request.price,
+            "requester": self.requester,
+            "lockEach": self.request.price * parameters.stake_ratio,
+            "digest": digest,
+        }
+
+
+@dataclass
+class Market:
+    chain_id: int
+    address: str
+    parameters: Parameters
+    registry: Registry
+    prices: dict[bytes, int] = field(default_factory=dict)  # of the versions that take jobs
+    jobs: dict[bytes, Job] = field(default_factory=dict)
+    credits: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def balance(self) -> int:
+        """MONEY-1."""
+        live = [job for job in self.jobs.values() if not job.over]
+        deposits = self.parameters.demand_deposit * sum(job.state == "Demanded" for job in live)
+        return sum(job.escrow for job in live) + deposits + sum(self.credits.values())
+
+    # ---------------------------------------------------------------- requester
+
+    def request(self, who: str, value: int, request: Request, *, now: int, block: int) -> bytes:
+        require(request.level == AGREED, "JOB-4")
+        require(2 <= request.seats <= 15, "JOB-3")
+        require(request.quorum <= request.seats < 2 * request.quorum, "JOB-3")
+        require(self.prices.get(request.version) == request.price, "JOB-1, MODEL-2")
+        require(value == request.seats * request.price, "JOB-1")
+        job = commitments.job_id(self.chain_id, self.address, who, request)
+        require(job not in self.jobs, "JOB-2")
+        seed_block = block + self.parameters.seed_delay  # JOB-5
+        self.jobs[job] = Job(request, who, seed_block, block, now + self.parameters.deliver_window)
+        return job
+
+    def committee(self, job_id: bytes, prevrandao: bytes, secret: bytes) -> list[str]:
+        job = self.jobs[job_id]
+        lock = job.request.price * self.parameters.stake_ratio
+        epoch = self.registry.epoch(job.request_block)
+        seed = commitments.seed(job_id, prevrandao, secret)
+        return self.registry.draw(seed, job.request.seats, epoch, lock)
+
+    def deliver(
+        self,
+        who: str,
+        request: Request,
+        secret: bytes,
+        prevrandao: bytes | None,
+        named: bytes,
+        keys: bytes,
+        *,
+        now: int,
+        block: int,
+    ) -> None:
+        """`prevrandao` is that of the header which was passed, None if that is not the seed block's."""
+        job_id = commitments.job_id(self.chain_id, self.address, who, request)
+        job = self._job(job_id, "Open", now)
+        require(commitments.secret_hash(secret) == request.secret_hash, "JOB-6")
+        require(prevrandao is not None and block > job.seed_block, "DRAW-1")
+        epochs = self.registry.epoch(block) - self.registry.epoch(job.request_block)
+        require(epochs <= 1, "DRAW-2")
+        committee = self.committee(job_id, prevrandao, secret)
+        require(named == commitments.committee_hash(committee), "JOB-9")
+        seated = [worker for worker in committee if worker != NOBODY]
+        if len(seated) < request.quorum:  # JOB-8
+            self._refund(job, job.escrow)
+            return
+        require(len(keys) == SEALED_KEY * len(seated), "JOB-7")
+        job.state = "Ready"
+        job.deadline = now + self.parameters.commit_window
+        job.committee = committee
+        job.excused = {seat for seat, worker in enumerate(committee) if worker == NOBODY}
+        for worker in seated:  # JOB-10
+            self.registry.lock(worker, request.price * self.parameters.stake_ratio)
+
+    # ---------------------------------------------------------------- workers
+
+    def commit(self, who: str, job_id: bytes, committee: list[str], commitment: bytes, *, now: int, block: int) -> None:
+        job = self._job(job_id, "Ready", now)
+        seat = self._open_seat(job, committee, who)
+        job.commitments[seat] = commitment
+        self._maybe_open_reveals(job, now)
+
+    def reveal(
+        self,
+        who: str,
+        job_id: bytes,
+        committee: list[str],
+        output: bytes,
+        salt: bytes,
+        sealed: bytes,
+        *,
+        now: int,
+        block: int,
+    ) -> None:
+        require(job_id in self.jobs, "unknown job")
+        job = self.jobs[job_id]
+        late = job.state == "Ready" and now > job.deadline and self._decidable(job)  # JOB-14
+        deadline = job.deadline + self.parameters.reveal_window if late else job.deadline
+        require(late or job.state == "Committed", "JOB-14")
+        require(now <= deadline, "JOB-15")
+        seat = self._seat(job, committee, who)
+        require(seat in job.commitments and seat not in job.outputs, "JOB-15")
+        require(any(output), "JOB-15: zero would mean that nothing was revealed")
+        require(len(sealed) <= LARGEST_OUTPUT, "sealed output too long")
+        opened = commitments.commitment(self.chain_id, self.address, job_id, who, output, salt)
+        require(opened == job.commitments[seat], "JOB-11, JOB-15")
+        job.state, job.deadline = "Committed", deadline
+        job.outputs[seat] = output
+        if set(job.outputs) == set(job.commitments):
+            self._settle(job, block)
+
+    def refuse(self, who: str, job_id: bytes, committee: list[str], reason: int, *, now: int, block: int) -> None:
+        job = self._job(job_id, "Ready", now)
+        job.excused.add(self._open_seat(job, committee, who))
+        if len(job.seats()) < job.request.quorum:  # JOB-16
+            self._refund(job, job.escrow)
+            self._release(job, Counter(), block)
+        else:
+            self._maybe_open_reveals(job, now)
+
+    def demand(self, who: str, value: int, job_id: bytes, committee: list[str], *, now: int, block: int) -> None:
+        job = self._job(job_id, "Ready", now)
+        require(not job.large, "JOB-19")
+        require(not job.published, "JOB-17: once")
+        require(value == self.parameters.demand_deposit, "JOB-17: deposit")
+        self._open_seat(job, committee, who)
+        job.state, job.demander = "Demanded", who
+        job.deadline = now + self.parameters.publish_window
+
+    # ---------------------------------------------------------------- anybody
+
+    def publish(self, who: str, request: Request, requester: str, ciphertext: bytes, *, now: int, block: int) -> None:
+        job_id = commitments.job_id(self.chain_id, self.address, requester, request)
+        job = self._job(job_id, "Demanded", now)
+        require(hashlib.sha256(ciphertext).digest() == request.ciphertext_hash, "JOB-17")
+        job.state, job.published, job.demander = "Ready", True, None
+        job.deadline = now + self.parameters.commit_window
+        self._credit(who, self.parameters.demand_deposit)
+
+    def close(self, who: str, job_id: bytes, committee: list[str], *, now: int, block: int) -> None:
+        require(job_id in self.jobs, "unknown job")
+        job = self.jobs[job_id]
+        require(not job.over, "MONEY-4")
+        window = self.parameters.reveal_window if job.state == "Ready" and self._decidable(job) else 0
+        require(now > job.deadline + window, "JOB-24")
+        if job.state == "Open":  # JOB-18
+            fee = job.escrow * self.parameters.fault_bps // 10_000
+            self._credit(BURN, fee)
+            self._refund(job, job.escrow - fee)
+            return
+        require(committee == job.committee, "another committee")
+        if job.state == "Demanded":
+            self._void(job, block)
+        else:
+            self._settle(job, block)
+
+    def withdraw(self, who: str, account: str, *, now: int, block: int) -> int:
+        require(self.credits[account] > 0, "MONEY-2: nothing owed")
+        return self.credits.pop(account)
+
+    # ---------------------------------------------------------------- ends
+
+    def _settle(self, job: Job, block: int) -> None:
+        lock = job.request.price * self.parameters.stake_ratio
+        wrong = lock * self.parameters.wrong_bps // 10_000
+        silent = 0 if job.large else lock * self.parameters.silent_bps // 10_000  # JOB-19
+        winner = None
+        for output, votes in Counter(job.outputs.values()).items():
+            if votes >= job.request.quorum:  # JOB-20
+                winner = output
+        penalties: Counter = Counter()
+        agreeing = []
+        for seat in job.seats():
+            if seat not in job.commitments:
+                penalties[seat] = silent  # JOB-21, JOB-22
+            elif seat not in job.outputs:
+                penalties[seat] = wrong if self._decidable(job) else 0  # JOB-21, JOB-22, JOB-23
+            elif winner is not None and job.outputs[seat] != winner:
+                penalties[seat] = wrong  # JOB-21
+            elif winner is not None:
+                agreeing.append(seat)
+        if winner is None:
+            self._refund(job, job.escrow)  # JOB-22
+        else:
+            job.state, job.result = "Settled", winner
+            for seat in agreeing:
+                self._credit(job.committee[seat], job.request.price)
+            self._credit(job.requester, job.escrow - len(agreeing) * job.request.price)  # MONEY-3
+        self._release(job, penalties, block)
+
+    def _void(self, job: Job, block: int) -> None:
+        """JOB-17, unanswered."""
+        fee = job.request.price * self.parameters.fault_bps // 10_000
+        for seat in job.seats():
+            self._credit(job.committee[seat], fee)
+        self._credit(job.demander, self.parameters.demand_deposit)
+        self._refund(job, job.escrow - fee * len(job.seats()))
+        self._release(job, Counter(), block)
+
+    def _refund(self, job: Job, amount: int) -> None:
+        job.state = "Refunded"
+        self._credit(job.requester, amount)
+
+    def _release(self, job: Job, penalties: Counter, block: int) -> None:
+        lock = job.request.price * self.parameters.stake_ratio
+        for seat, worker in enumerate(job.committee):
+            if worker != NOBODY:
+                self.registry.release(worker, lock, penalties[seat], block)
+        self._credit(BURN, sum(penalties.values()))  # MONEY-6
+
+    # ---------------------------------------------------------------- small parts
+
+    def _credit(self, account: str, amount: int) -> None:
+        self.credits[account] += amount
+
+    def _job(self, job_id: bytes, state: str, now: int) -> Job:
+        require(job_id in self.jobs, "unknown job")
+        job = self.jobs[job_id]
+        require(job.state == state, "wrong state")
+        require(now <= job.deadline, "JOB-24: too late")
+        return job
+
+    def _seat(self, job: Job, committee: list[str], who: str) -> int:
+        require(committee == job.committee, "another committee")
+        require(who in committee, "JOB-12: not seated")
+        return committee.index(who)
+
+    def _open_seat(self, job: Job, committee: list[str], who: str) -> int:
+        seat = self._seat(job, committee, who)
+        require(seat not in job.commitments and seat not in job.excused, "JOB-12, JOB-16")
+        return seat
+
+    def _decidable(self, job: Job) -> bool:
+        return len(job.commitments) >= job.request.quorum
+
+    def _maybe_open_reveals(self, job: Job, now: int) -> None:
+        if set(job.commitments) == set(job.seats()):  # JOB-14
+            job.state = "Committed"
+            job.deadline = now + self.parameters.reveal_window

@@ -1,0 +1,484 @@
+"""What every command prints with --json, and that its text says the same; against a market made of stubs."""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from support.jobs import ALICE, BOB, CAROL, MARKET, REQUESTER, Story, digest
+
+from cloister.chain.market import Parameters
+from cloister.chain.models import Version
+from cloister.chain.nodes import Node
+from cloister.chain.sender import Receipt
+from cloister.cli.program import main
+from cloister.cli.reference import commands
+from cloister.cli.run import Run, Unlocked
+from cloister.client import NotYourJob, Result, StillRunning, UnknownJob
+from cloister.domain.errors import CloisterError
+from cloister.domain.events import RefundReason
+from cloister.domain.ids import BlobId, VersionId, hexed
+from cloister.domain.job import fold
+from cloister.fixedpoint import load_package
+from cloister.storage.errors import BlobMissing, PasswordUnavailable
+
+MODELS = Path(__file__).resolve().parents[3] / "models"
+ETHER = 10**18
+CHAIN = 31337
+PARAMETERS = Parameters(1, 60, 30, 20, 30, 20, 1_000, 5_000, 1_000, ETHER // 100)
+RECEIPT = Receipt(digest("transaction"), 12, 21_000, 10**9, True)
+STORY = Story()
+JOB = hexed(STORY.job_id)
+OPEN = [STORY.requested()]
+SETTLED = [
+    *OPEN,
+    STORY.delivered(),
+    STORY.committed(ALICE),
+    STORY.committed(BOB),
+    STORY.opened(),
+    STORY.revealed(ALICE),
+    STORY.revealed(BOB),
+    STORY.settled(0b011),
+]
+VERSION = hexed(STORY.request.version)
+
+
+class StubChain:
+    """Everything that the commands read and send."""
+
+    def __init__(self):
+        self.me = REQUESTER
+        self.events = SETTLED
+        self.sent = []
+        self.package = load_package(MODELS / "breast-cancer")
+        self.blobs = {BlobId(self.package.digest): self.package.manifest_bytes}
+        self.published = [
+            Version(STORY.request.version, ALICE, 10**15, False, BlobId(self.package.digest), "https://example.org"),
+            Version(VersionId(digest("other")), BOB, 1, True, BlobId(digest("unknown")), "\x1b[2J"),
+        ]
+        self.workers = [
+            Node(ALICE, 2 * ETHER, ETHER, 1, bytes(32), BOB, 0, "https://\x1b[2J", True),
+            Node(BOB, 2 * ETHER, 0, 0, bytes(32), BOB, 1_800_000_000, "", True),
+            Node(CAROL, 0, 0, 0, bytes(32), BOB, 1, "", True),
+        ]
+        self.credit = ETHER
+
+    @property
+    def network(self):
+        return SimpleNamespace(
+            connection=SimpleNamespace(
+                chain_id=CHAIN, head=lambda: SimpleNamespace(number=70), balance=lambda _account: 3 * ETHER
+            ),
+            deployment=SimpleNamespace(block=1),
+            market=SimpleNamespace(
+                address=MARKET,
+                parameters=lambda: PARAMETERS,
+                credit=lambda _account: self.credit,
+                history=lambda job_id, _block: self.events if job_id == STORY.job_id else [],
+                jobs=lambda _block: [self.events[0]],
+                state=lambda _job_id: fold(self.events).state,
+                withdraw=lambda account: f"withdraw {account}",
+            ),
+            nodes=SimpleNamespace(
+                address=MARKET,
+                workers=lambda: self.workers,
+                node=lambda account: next((n for n in self.workers if n.worker == account), self.workers[2]),
+                epoch_of=lambda block: block // 64,
+                epoch_length=lambda: 64,
+                weight_at=lambda worker, _epoch: {ALICE: 3, BOB: 1}[worker],
+                total_weight_at=lambda _epoch: 4,
+                minimum_stake=lambda: ETHER,
+            ),
+            models=SimpleNamespace(
+                address=MARKET,
+                versions=lambda: self.published,
+                version=lambda version: next(one for one in self.published if one.version_id == version),
+                set_price=lambda version, price: f"price {hexed(version)} {price}",
+                deprecate=lambda version: f"deprecate {hexed(version)}",
+            ),
+            blobs=SimpleNamespace(get=self._blob),
+            settings=None,
+        )
+
+    def _blob(self, blob, _limit=None):
+        if blob not in self.blobs:
+            raise BlobMissing("No.")
+        return self.blobs[blob]
+
+    def transact(self, _intent, call):
+        self.sent.append(call)
+        return RECEIPT
+
+    def client(self):
+        network = self.network
+        return SimpleNamespace(
+            account=self.me,
+            connection=network.connection,
+            market=network.market,
+            models=network.models,
+            parameters=PARAMETERS,
+            sender=SimpleNamespace(transact=self.transact),
+            journal=SimpleNamespace(requests=list),
+            manifest=lambda _version: self.package.manifest,
+            publish=lambda package, price, uri: STORY.request.version,
+            request=self._request,
+            job=lambda _job_id: fold(self.events),
+            wait=self._wait,
+            result=lambda job_id: self._result(),
+        )
+
+    def _request(self, version, rows, assurance):
+        assert rows.shape == (1, 30)
+        self.sent.append(f"request {hexed(version)} {assurance}")
+        return STORY.job_id
+
+    def _wait(self, _job_id, timeout, progress):
+        for end in range(1, len(self.events) + 1):
+            progress(fold(self.events[:end]))
+        if not fold(self.events).over:
+            raise StillRunning(f"Running after {timeout} s.", "Go on.")
+        return self._result()
+
+    def _result(self):
+        job = fold(self.events)
+        return Result(job) if job.result is None else Result(job, np.array([[256, -128]]), ("benign",))
+
+    def operator(self):
+        def act(name):
+            def call(*arguments):
+                self.sent.append(" ".join(map(str, (name, *arguments))))
+                return RECEIPT
+
+            return call
+
+        names = ("register", "top_up", "rotate_keys", "announce_exit", "withdraw")
+        return SimpleNamespace(**{name: act(name) for name in names})
+
+
+@pytest.fixture
+def chain(monkeypatch, tmp_path):
+    for name in list(os.environ):
+        if name.startswith("CLOISTER_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    stub = StubChain()
+    account = SimpleNamespace(address=stub.me)
+    monkeypatch.setattr(Run, "network", property(lambda run: (run.settings, stub.network)[1]))
+    monkeypatch.setattr(Run, "address", property(lambda _run: stub.me))
+    monkeypatch.setattr(Run, "unlocked", property(lambda _run: Unlocked(account, "password")))
+    monkeypatch.setattr(Run, "client", lambda _run: contextlib.nullcontext(stub.client()))
+    monkeypatch.setattr(Run, "operator", lambda _run: contextlib.nullcontext(stub.operator()))
+    (tmp_path / "row.csv").write_text(",".join(["0"] * 30))
+    (tmp_path / "password").write_text("password\n")
+    (tmp_path / "password").chmod(0o600)
+    (tmp_path / "key").write_text("0x" + "11" * 32 + "\n")
+    return stub
+
+
+@pytest.fixture
+def services(chain, monkeypatch):
+    """Daemons that end at once."""
+    monkeypatch.setattr("cloister.bootstrap.open_worker", lambda *_: contextlib.nullcontext("worker"))
+    monkeypatch.setattr("cloister.bootstrap.run_worker", lambda _worker, stop, _poll: None)
+    deployed = SimpleNamespace(
+        chain_id=CHAIN, node_registry=ALICE, model_registry=BOB, job_market=CAROL, block=1, save=lambda _path: None
+    )
+    net = SimpleNamespace(
+        folder=Path("/somewhere"),
+        deployment=deployed,
+        node=SimpleNamespace(url="http://127.0.0.1:8545"),
+        workers=[SimpleNamespace(address=ALICE)],
+    )
+    monkeypatch.setattr("cloister.devnet.testnet.run_devnet", lambda *_a, ready, **_k: ready(net))
+    monkeypatch.setattr("cloister.chain.connection.Connection", lambda *_: SimpleNamespace(chain_id=CHAIN, w3=None))
+    monkeypatch.setattr("cloister.chain.deploy.deploy", lambda *_a, **_k: deployed)
+
+
+JOB_FIELDS = {
+    "chain_id", "market", "job", "state", "deadline", "requester", "version", "level", "price_wei", "escrow_wei",
+    "cost_wei", "input_commitment", "committee", "output_commitment", "refund_reason", "output",
+}  # fmt: skip
+NODE_FIELDS = {
+    "worker", "registered", "stake_wei", "locked_wei", "free_wei", "key_epoch", "exit_at", "endpoint"
+}  # fmt: skip
+RECEIPT_FIELDS = {"transaction", "block", "gas_used", "fee_wei"}
+STATUS_FIELDS = {"chain_id", "registry", "credit_wei", "balance_wei", "keys_here"} | NODE_FIELDS
+
+DOCUMENTS = {
+    "request": (["breast-cancer", "--input", "row.csv"], JOB_FIELDS),
+    "result": ([JOB], JOB_FIELDS),
+    "jobs": ([], {"chain_id", "market", "total", "jobs"}),
+    "nodes": ([], {"chain_id", "registry", "block", "epoch", "epoch_length", "minimum_stake_wei", "workers"}),
+    "models": ([], {"chain_id", "registry", "models"}),
+    "credit": ([], {"chain_id", "account", "credit_wei", "balance_wei"}),
+    "withdraw": ([], {"chain_id", "account", "withdrawn_wei"} | RECEIPT_FIELDS),
+    "deploy": (
+        ["--out", "deployment.json"],
+        {"chain_id", "node_registry", "model_registry", "job_market", "block", "file", "parameters"},
+    ),
+    "devnet": ([], {"chain_id", "rpc_url", "config", "deployment", "workers"}),
+    "version": ([], {"cloister", "protocol", "python"}),
+    "model publish": (
+        [str(MODELS / "digits"), "--price", "0.01"],
+        {"chain_id", "version", "name", "manifest", "price_wei", "owner"},
+    ),
+    "model price": ([VERSION, "0.02"], {"chain_id", "version", "price_wei"} | RECEIPT_FIELDS),
+    "model deprecate": ([VERSION], {"chain_id", "version", "deprecated"} | RECEIPT_FIELDS),
+    "model check": (
+        [str(MODELS / "digits")],
+        {"name", "manifest", "weights", "input_shape", "labels", "stages"},
+    ),
+    "worker": ([], {"chain_id", "market", "registry", "warning"} | NODE_FIELDS),
+    "worker register": (["--stake", "10"], STATUS_FIELDS | RECEIPT_FIELDS),
+    "worker top-up": (["1"], STATUS_FIELDS | RECEIPT_FIELDS),
+    "worker rotate-keys": ([], STATUS_FIELDS | RECEIPT_FIELDS),
+    "worker exit": ([], STATUS_FIELDS | RECEIPT_FIELDS),
+    "worker withdraw-stake": ([], STATUS_FIELDS | RECEIPT_FIELDS),
+    "worker status": ([], STATUS_FIELDS),
+    "keys new": (["--password-file", "password"], {"address", "name", "file"}),
+    "keys import": (["--password-file", "password", "--key-file", "key"], {"address", "name", "file"}),
+    "keys list": ([], {"accounts"}),
+    "config show": ([], {"settings"}),
+}
+
+
+def members(value):
+    """Names and values of all objects in a document."""
+    if isinstance(value, dict):
+        yield from value.items()
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+        yield from members(inner)
+
+
+def test_documents__every_command__is_covered():
+    tree = {c.command_path.removeprefix("cloister "): command for c, command in commands() if c.parent}
+    runnable = {path for path, command in tree.items() if path == "worker" or not getattr(command, "commands", None)}
+    assert runnable == set(DOCUMENTS)
+
+
+@pytest.mark.usefixtures("services")
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_command__json__is_one_document_with_these_fields(path, chain, capsys):
+    arguments, fields = DOCUMENTS[path]
+    assert main([*path.split(), *arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document.keys() == fields
+    for name, value in members(document):
+        if name.endswith("_wei"):
+            assert value is None or (isinstance(value, str) and value.isdigit()), name
+
+
+@pytest.mark.usefixtures("services")
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_command__text__is_printable_and_no_json(path, chain, capsys):
+    arguments, _ = DOCUMENTS[path]
+    assert main([*path.split(), *arguments]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.strip()
+    assert "\x1b" not in shown.out + shown.err
+    assert not shown.out.startswith("{")
+
+
+def test_worker__start__warns_that_its_operator_sees_everything(services, capsys):
+    assert main(["worker"]) == 0
+    assert "no confidentiality against the worker's operator" in capsys.readouterr().out
+
+
+def test_worker__ready__is_logged_for_whoever_waits_for_it(services, capsys):
+    assert main(["worker", "--log-format", "json"]) == 0
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert events == ["worker ready", "worker stopped"]
+
+
+def test_request__escrow__is_shown_before_it_is_paid(chain, capsys):
+    assert main(["request", "breast-cancer", "--input", "row.csv", "--level", "agreed(5,3)"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told.index("escrow: 0.005 ETH = 5 workers × 0.001 ETH") < told.index(f"posted: {JOB}")
+    assert f"drawn: {ALICE}, {BOB}, {CAROL}" in told
+    assert f"agreed, and paid 0.001 ETH each: {ALICE}, {BOB}" in told
+    assert f"not paid: {CAROL}, who did nothing" in told
+
+
+def test_request__no_wait__says_how_to_go_on_and_what_it_costs_not_to(chain, capsys):
+    chain.events = OPEN
+    assert main(["request", "breast-cancer", "--input", "row.csv", "--no-wait"]) == 0
+    shown = capsys.readouterr().out
+    assert f"cloister result {JOB} --wait" in shown
+    assert "costs 0.0003 ETH" in shown
+
+
+def test_request__interrupted__says_how_to_go_on(chain, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StubChain, "_wait", interrupted)
+    assert main(["request", "breast-cancer", "--input", "row.csv"]) == 130
+    assert f"cloister result {JOB} --wait" in capsys.readouterr().err
+    assert main(["request", "breast-cancer", "--input", "row.csv", "--json"]) == 130
+    assert json.loads(capsys.readouterr().out)["error"]["job"] == JOB
+
+
+def test_request__interrupted_while_it_is_posted__names_the_job_in_the_journal(chain, monkeypatch, capsys):
+    requests = []
+
+    def interrupted(*_):
+        requests.append(SimpleNamespace(job_id=STORY.job_id))
+        raise KeyboardInterrupt
+
+    client = chain.client()
+    client.journal.requests = lambda: list(requests)
+    client.request = interrupted
+    monkeypatch.setattr(Run, "client", lambda _run: contextlib.nullcontext(client))
+    assert main(["request", "breast-cancer", "--input", "row.csv"]) == 130
+    assert f"cloister result {JOB} --wait" in capsys.readouterr().err
+
+
+def test_request__still_running__exits_1(chain, capsys):
+    chain.events = OPEN
+    assert main(["request", "breast-cancer", "--input", "row.csv", "--timeout", "1"]) == 1
+    assert f"cloister result {JOB} --wait" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", ["absent", "0x" + "12" * 31])
+def test_request__unknown_model__sends_nothing(chain, model, capsys):
+    assert main(["request", model, "--input", "row.csv"]) == 1
+    assert chain.sent == []
+
+
+def test_request__ambiguous_name__lists_the_versions(chain, capsys):
+    other = VersionId(digest("same name"))
+    chain.published.append(Version(other, CAROL, 1, False, BlobId(chain.package.digest), ""))
+    assert main(["request", "breast-cancer", "--input", "row.csv"]) == 1
+    shown = capsys.readouterr().err
+    assert VERSION in shown
+    assert hexed(other) in shown
+    assert chain.sent == []
+    assert main(["request", VERSION, "--input", "row.csv"]) == 0
+
+
+def test_request__deprecated_namesake__does_not_count(chain):
+    chain.published.append(Version(VersionId(digest("x")), CAROL, 1, True, BlobId(chain.package.digest), ""))
+    assert main(["request", "breast-cancer", "--input", "row.csv"]) == 0
+
+
+def test_request__manifest_in_no_store__sends_nothing(chain, capsys):
+    chain.blobs.clear()
+    assert main(["request", VERSION, "--input", "row.csv"]) == 1
+    assert "blob_stores" in capsys.readouterr().err
+    assert chain.sent == []
+
+
+def test_result__requester__sees_the_output(chain, capsys):
+    assert main(["result", JOB, "--json"]) == 0
+    output = json.loads(capsys.readouterr().out)["output"]
+    assert output == {"predictions": ["benign"], "outputs": [[256, -128]], "fractional_bits": 8}
+
+
+def test_result__anybody__sees_who_agreed_but_no_output(chain, capsys):
+    chain.me = CAROL
+    assert main(["result", JOB, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["output"] is None
+    assert [seat["agreed"] for seat in document["committee"]] == [True, True, False]
+    assert document["output_commitment"] == hexed(digest("right"))
+    assert document["cost_wei"] == str(2 * 10**15)
+
+
+@pytest.mark.parametrize("error", [PasswordUnavailable("No password."), NotYourJob("No secret.")])
+def test_result__without_the_secret__shows_the_rest_and_says_why(chain, error, monkeypatch, capsys):
+    def refuse(_run):
+        raise error
+
+    monkeypatch.setattr(Run, "client", refuse)
+    assert main(["result", JOB, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["output_missing"] == str(error)
+    assert document["state"] == "settled"
+
+
+def test_result__wait_on_a_request_not_mined_yet__asks_the_journal(chain, monkeypatch, capsys):
+    def unknown(_self, *_):
+        raise UnknownJob("Not there.")
+
+    monkeypatch.setattr(StubChain, "_wait", unknown)
+    absent = "0x" + "77" * 32
+    assert main(["result", absent]) == 1
+    assert "jobs --all" in capsys.readouterr().err
+    assert main(["result", absent, "--wait"]) == 1
+    assert "Not there." in capsys.readouterr().err
+
+
+DELIVERED = [*OPEN, STORY.delivered()]
+
+
+@pytest.mark.parametrize(
+    ("before", "reason", "cost"),
+    [
+        (OPEN, RefundReason.NOT_DELIVERED, 3 * 10**14),
+        (OPEN, RefundReason.COMMITTEE_TOO_SMALL, 0),
+        ([*DELIVERED, STORY.demanded(BOB)], RefundReason.UNPUBLISHED, 3 * 10**14),
+        ([*DELIVERED, STORY.refused(BOB), STORY.demanded(CAROL)], RefundReason.UNPUBLISHED, 2 * 10**14),
+        ([*DELIVERED, STORY.committed(BOB)], RefundReason.TOO_FEW_COMMITS, 0),
+        ([*DELIVERED, STORY.committed(BOB), STORY.committed(CAROL), STORY.opened()], RefundReason.NO_QUORUM, 0),
+    ],
+)
+def test_result__refunded__says_why_and_what_it_cost(chain, before, reason, cost, capsys):
+    chain.me = CAROL
+    chain.events = [*before, STORY.refunded(reason)]
+    assert main(["result", JOB, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["refund_reason"], document["cost_wei"]) == (reason.name.lower(), str(cost))
+
+
+def test_withdraw__nothing_owed__sends_nothing(chain, capsys):
+    chain.credit = 0
+    assert main(["withdraw"]) == 0
+    assert chain.sent == []
+
+
+def test_withdraw__somebody_else__pays_that_account(chain):
+    other = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+    assert main(["withdraw", other]) == 0
+    assert chain.sent == [f"withdraw {other}"]
+
+
+def test_worker__amounts__reach_the_registry_in_wei(chain):
+    assert main(["worker", "register", "--stake", "10", "--endpoint", "https://example.org"]) == 0
+    assert main(["worker", "top-up", "5gwei"]) == 0
+    assert chain.sent == [f"register {10 * ETHER} https://example.org", "top_up 5000000000"]
+
+
+def test_settings__before_and_after_the_command__the_later_one_counts(chain, capsys):
+    shown = {}
+    for arguments in (
+        ["--poll-seconds", "3", "config", "show"],
+        ["config", "--poll-seconds", "3", "show"],
+        ["--poll-seconds", "5", "config", "show", "--poll-seconds", "3"],
+    ):
+        assert main([*arguments, "--json"]) == 0
+        shown = json.loads(capsys.readouterr().out)["settings"]["poll_seconds"]
+        assert shown == {"value": "3.0", "source": "flag --poll-seconds"}
+    assert main(["--json", "config", "show"]) == 0
+    json.loads(capsys.readouterr().out)
+
+
+def test_keys__made__are_listed_and_never_shown(chain, capsys):
+    assert main(["keys", "new", "--password-file", "password", "--name", "alice", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert main(["keys", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"accounts": [made]}
+    assert main(["keys", "new", "--password-file", "password", "--name", "alice"]) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_error__cloister_error_while_posting__is_reported_once(chain, monkeypatch, capsys):
+    def refuse(*_):
+        raise CloisterError("No.", "Do something else.")
+
+    monkeypatch.setattr(StubChain, "_request", refuse)
+    assert main(["request", "breast-cancer", "--input", "row.csv"]) == 1
+    assert capsys.readouterr().err.endswith("error: No.\nDo something else.\n")
