@@ -47,7 +47,7 @@ library BlockHeader {
                 cursor += 1 + prefix - 0x80;
             } else if (prefix < 0xc0) {
                 uint256 lengthBytes = prefix - 0xb7;
-                if (lengthBytes > 4 || cursor + 1 + lengthBytes > header.length) revert BlockHeader_Malformed();
+                // A length that is cut off reads as if zeros followed; the cursor is past the end then, all the same.
                 cursor += 1 + lengthBytes + (uint256(bytes32(header[cursor + 1:])) >> (256 - 8 * lengthBytes));
             } else {
                 revert BlockHeader_Malformed(); // no field before mixHash is a list

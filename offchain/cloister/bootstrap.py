@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from cloister.chain.deployment import Deployment, verify
 from cloister.chain.desk import Desk
 from cloister.chain.errors import ContractError, InsufficientFunds, Retryable
 from cloister.chain.follower import Follower
-from cloister.chain.market import Market
+from cloister.chain.market import Market, Parameters
 from cloister.chain.models import Models
 from cloister.chain.nodes import Nodes
 from cloister.chain.sender import Receipt, Sender
@@ -42,6 +43,8 @@ from cloister.worker import Worker
 log = structlog.get_logger()
 
 GWEI = 10**9
+TIMED_BLOCKS = 32
+"""Over how many blocks a worker measures the time between two."""
 BACKOFF_SECONDS = 30.0
 """Longest pause between two tries while the endpoint is away."""
 
@@ -203,7 +206,7 @@ def open_worker(
             desk=Desk(network.market, sender, journal, parameters.demand_deposit),
             memory=JournalMemory(journal),
             inference=inference or plain_inference(network, me, password),
-            timing=Timing(reveal_window=parameters.reveal_window),
+            timing=_timing(network.connection, parameters),
             clock=time.monotonic,
             refusals=(ContractError, InsufficientFunds),
         )
@@ -236,6 +239,19 @@ def run_worker(worker: Worker, stop: threading.Event, poll_seconds: float) -> No
             log.warning("endpoint away", error=str(error), retry_in_seconds=pause)
             pause = min(2 * pause, BACKOFF_SECONDS)
         stop.wait(pause)
+
+
+def _timing(connection: Connection, parameters: Parameters) -> Timing:
+    """A margin of two blocks before a deadline, and for each seat two blocks after it; never less than the least.
+
+    A quarter of the shortest window is the most: on a chain that mines on demand the last blocks say nothing.
+    """
+    head = connection.head()
+    past = connection.block(max(head.number - TIMED_BLOCKS, 0))
+    block_seconds = (head.timestamp - past.timestamp) / max(head.number - past.number, 1)
+    least, most = Timing(), min(parameters.commit_window, parameters.reveal_window) // 4
+    two_blocks = min(2 * math.ceil(block_seconds), most)
+    return Timing(max(least.margin, two_blocks), max(least.patience, two_blocks), parameters.reveal_window)
 
 
 class JournalMemory:

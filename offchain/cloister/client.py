@@ -137,8 +137,11 @@ class Client:
 
     # The requester's part
 
-    def request(self, version: VersionId, rows: Any, assurance: Assurance) -> JobId:
+    def request(self, version: VersionId, rows: Any, assurance: Assurance, price: int | None = None) -> JobId:
         """Encrypts integer rows (n, *input shape), pays the escrow and posts the job.
+
+        `price` is the wei per agreeing worker that somebody consented to; the market refuses the request if the owner
+        has changed it since. None takes the present price.
 
         Raises InvalidInput for rows that the model does not take and NotEnoughWorkers when no quorum can be drawn now.
         Nothing was paid in either case. The job goes on when `wait` is called, in this process or a later one.
@@ -156,7 +159,7 @@ class Client:
             nonce=derived.nonce,
             version=version,
             assurance=assurance,
-            price_per_seat=published.price,
+            price_per_seat=published.price if price is None else price,
             input_commitment=input_commitment(derived.job_secret, derived.response_public_key, plaintext),
             ciphertext_hash=self.blobs.put(ciphertext),
             ciphertext_size=len(ciphertext),

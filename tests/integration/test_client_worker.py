@@ -525,6 +525,17 @@ def test_request__price_changed_under_the_client__pays_nothing(town):
             del client.models.version
 
 
+def test_request__price_raised_since_it_was_shown__pays_nothing(town):
+    with town.client(OWNER) as owner:
+        owner.sender.transact("raise", town.models.set_price(town.version, 2 * PRICE))
+    before = town.connection.balance(town.address(REQUESTER))
+    with town.client() as client:
+        with pytest.raises(ContractError, match="JobMarket_PriceChanged"):
+            client.request(town.version, ROWS, AGREED, PRICE)
+        assert client.journal.requests() == []
+    assert town.connection.balance(town.address(REQUESTER)) == before
+
+
 def test_connection__another_chain__is_refused(town):
     with pytest.raises(WrongChain, match="31337"):
         Connection(town.node.url, chain_id=1)

@@ -34,6 +34,8 @@ class DeployParameters:
       its seed block, and the requester has seen the request settle before it draws;
     * windows of 10 minutes: 50 blocks of 12 seconds, so that neither congestion nor a worker's restart costs
       stake;
+    * 30 minutes to deliver: requesters wait until the seed block is safe (JOB-9), which takes up to 13 minutes on
+      Ethereum;
     * stake ratio 20: a worker that answers wrongly loses 10 prices, more than it can be paid in a committee;
     * silence costs a tenth of the lock, a wrong or hidden output half of it: a worker that fails is not
       ruined, and staying silent is always cheaper than lying;
@@ -41,14 +43,14 @@ class DeployParameters:
     * demand deposit 0.01 ether: pays for 64 KiB of calldata (2.7M gas) up to 3.7 gwei per gas;
     * epochs of 1,800 blocks, 6 hours at 12 seconds, 1 hour at 2: longer than seed delay and deliver window
       together, so that a job's stakes are remembered until its deadline (DRAW-2);
-    * exit delay 1 day, 28 times the longest life of a job (NODE-4);
+    * exit delay 1 day, 20 times the longest life of a job (NODE-4);
     * minimum stake 1 ether: filling the stake tree with idle workers is dear.
     """
 
     market: Parameters = field(
         default_factory=lambda: Parameters(
             seed_delay=4,
-            deliver_window=600,
+            deliver_window=1_800,
             commit_window=600,
             reveal_window=600,
             publish_window=600,

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cloister.chain.models import Version
     from cloister.cli.catalogue import Entry
     from cloister.client import Client
-    from cloister.domain.ids import JobId, VersionId
+    from cloister.domain.ids import JobId
     from cloister.domain.job import Job
     from cloister.domain.request import Assurance
 
@@ -71,7 +72,7 @@ def request(
     encoded = to_input(rows, wanted.manifest, integers=integers)
     _show_price(run, wanted, assurance.seats)
     with run.client() as client:
-        job_id = _post(run, client, wanted.version.version_id, encoded, assurance)
+        job_id = _post(run, client, wanted.version, encoded, assurance)
         run.screen.tell(f"posted: {hexed(job_id)}")
         if no_wait:
             return _posted(run, client, client.job(job_id))
@@ -84,11 +85,11 @@ def _show_price(run: Run, wanted: Entry, seats: int) -> None:
     run.screen.tell(f"escrow: {ether(seats * price)} = {seats} workers × {ether(price)}")
 
 
-def _post(run: Run, client: Client, version: VersionId, rows: NDArray[np.int64], assurance: Assurance) -> JobId:
+def _post(run: Run, client: Client, version: Version, rows: NDArray[np.int64], assurance: Assurance) -> JobId:
     """Posts the job. From its signature on, whatever ends the program says how to go on with it."""
     earlier = {stored.job_id for stored in client.journal.requests()}
     try:
-        job_id = client.request(version, rows, assurance)
+        job_id = client.request(version.version_id, rows, assurance, version.price)
     except (CloisterError, KeyboardInterrupt):
         for stored in client.journal.requests():
             if stored.job_id not in earlier:

@@ -192,7 +192,6 @@ contract BlockHeaderTest {
             if (first >= 0xc0) return (false, 0);
             if (first >= 0xb8) {
                 uint256 bytesOfLength = first - 0xb7;
-                if (bytesOfLength > 4) return (false, 0); // 4 GiB and more
                 size = 0;
                 for (uint256 i = 0; i < bytesOfLength; ++i) {
                     if (at + 1 + i >= data.length) return (false, 0);

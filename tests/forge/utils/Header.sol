@@ -25,7 +25,7 @@ library Header {
             integer(number),
             integer(60_000_000),
             integer(123_456),
-            integer(1_700_000_000 + number),
+            integer(1_700_000_000 + number % 2 ** 32),
             text(extraData),
             hex"a0",
             mixHash

@@ -541,7 +541,7 @@ def test_load_package__file_over_the_limit__is_not_read(made, tmp_path):
         load_package(tmp_path)
 
 
-def test_load_package__pickle_renamed__is_never_opened(made, tmp_path):
+def test_load_package__pickle_renamed__is_never_opened(made, tmp_path):  # BLOB-2
     class Bomb:
         def __reduce__(self):
             return (pytest.fail, ("the pickle was opened",))

@@ -42,6 +42,11 @@ def test_quantise__decimal_mean_and_scale__are_exact():
     assert exact.quantise([[0.1]], fine).tolist() == [[expected]]
 
 
+def test_quantise__just_below_a_half__rounds_down():
+    """1.5 - 1.6e-17 is 1.5 as a float, which rounds to 2."""
+    assert spec(mean=("0.000000000000000001",)).quantise([[3 / 32]], ARITHMETIC).tolist() == [[1]]
+
+
 def test_quantise__random_rows__equal_decimal_arithmetic():
     rng = np.random.default_rng(3)
     rows = rng.normal(size=(50, 2, 3)) * 10
