@@ -37,6 +37,10 @@ interface Vm {
     function load(address target, bytes32 slot) external view returns (bytes32);
     function toString(uint256 value) external pure returns (string memory);
     function writeLine(string calldata path, string calldata line) external;
+    function readFile(string calldata path) external view returns (string memory);
+    function parseJsonBytes32(string calldata json, string calldata key) external pure returns (bytes32);
+    function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
+    function parseJsonAddress(string calldata json, string calldata key) external pure returns (address);
     function assertEq(uint256 left, uint256 right) external pure;
     function assertEq(uint256 left, uint256 right, string calldata err) external pure;
     function assertEq(address left, address right) external pure;
