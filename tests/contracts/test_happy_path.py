@@ -17,7 +17,7 @@ SEALED_OUTPUT = bytes(range(1, 57))  # 8 bytes and 48 of HPKE
 # Whole transactions: 21,000, calldata and execution. Ceilings with a little room, to be lowered, never raised lightly.
 CEILINGS = {"request": 95_000, "deliver": 175_000, "commit": 68_000, "reveal": 52_000, "settle": 165_000}
 COLD_TOTAL = 700_000
-WARM_TOTAL = 640_000
+WARM_TOTAL = 645_000  # one of the three seats may still be cold
 
 
 @pytest.fixture(scope="module")

@@ -130,8 +130,9 @@ class StubChain:
             result=lambda job_id: self._result(),
         )
 
-    def _request(self, version, rows, assurance):
+    def _request(self, version, rows, assurance, price):
         assert rows.shape == (1, 30)
+        assert price == self.network.models.version(version).price  # the one that was shown
         self.sent.append(f"request {hexed(version)} {assurance}")
         return STORY.job_id
 
