@@ -23,6 +23,9 @@ from cloister.domain.request import MAX_PUBLISHED
 
 log = structlog.get_logger()
 
+CURSOR_STEP = 32
+"""Blocks that a restart may read once more than it has to."""
+
 
 class Head(Protocol):
     """The newest block."""
@@ -118,6 +121,7 @@ class Worker:
     ledger: Ledger = field(default_factory=Ledger)
     _head: Head | None = None
     _head_seen: float = 0.0
+    _cursor: int = -CURSOR_STEP
     _given_up: dict[tuple[JobId, Action], Head] = field(default_factory=dict)
     """Steps that failed, with the newest block at the time."""
 
@@ -178,8 +182,14 @@ class Worker:
             self.ledger.prune(self._head.number, self._matters)
             unfinished = self.ledger.first_block_of(job.job_id for job in self.ledger if self._matters(job))
             last = self._head.number - REORG_DEPTH
-            self.memory.set_cursor(max(0, last if unfinished is None else min(unfinished, last)))
+            self._keep_cursor(max(0, last if unfinished is None else min(unfinished, last)))
         return changed
+
+    def _keep_cursor(self, block: int) -> None:
+        # A cursor only spares a restart some reading: writing it to disk for every block would cost an idle worker more.
+        if block < self._cursor or block >= self._cursor + CURSOR_STEP:
+            self.memory.set_cursor(block)
+            self._cursor = block
 
     def _matters(self, job: Job) -> bool:
         """Whether this worker may still have to do something in a job. Others' may stay unfinished for ever."""

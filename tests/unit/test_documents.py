@@ -12,8 +12,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 PROTOCOL = (ROOT / "docs" / "spec" / "protocol.md").read_text("utf-8")
 
 
-def bench_gas():
-    spec = importlib.util.spec_from_file_location("bench_gas", ROOT / "bench" / "gas.py")
+def bench(name):
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", ROOT / "bench" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -22,10 +22,19 @@ def bench_gas():
 def test_readme__gas_tables__are_those_of_the_committed_results():
     text = (ROOT / "README.md").read_text("utf-8")
     results = json.loads((ROOT / "bench" / "results" / "gas.json").read_text("utf-8"))
-    assert bench_gas().with_tables(text, results) == text
+    assert bench("gas").with_tables(text, results) == text
     changed = json.loads(json.dumps(results))
     changed["jobs"]["AGREED(3, 2)"]["total"] += 1
-    assert bench_gas().with_tables(text, changed) != text
+    assert bench("gas").with_tables(text, changed) != text
+
+
+def test_readme__figures_of_workers__are_those_of_the_committed_results():
+    text = (ROOT / "README.md").read_text("utf-8")
+    results = json.loads((ROOT / "bench" / "results" / "worker.json").read_text("utf-8"))
+    assert bench("worker").with_sentence(text, results) == text
+    assert max(results["idle_percent_of_a_core"]) < 1
+    # The target is three seconds and the reveal phase, which is one block of one second when nobody is silent.
+    assert results["seconds_request_block_to_settled_block"]["median"] <= 4
 
 
 def test_gas__targets__are_met_by_the_committed_results():
