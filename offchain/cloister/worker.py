@@ -186,7 +186,7 @@ class Worker:
         return changed
 
     def _keep_cursor(self, block: int) -> None:
-        # A cursor only spares a restart some reading: writing it to disk for every block would cost an idle worker more.
+        # It only spares a restart some reading; writing it to disk for every block would cost an idle worker more.
         if block < self._cursor or block >= self._cursor + CURSOR_STEP:
             self.memory.set_cursor(block)
             self._cursor = block

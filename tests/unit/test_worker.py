@@ -546,10 +546,14 @@ def test_worker__unexpected_exception__is_let_out_from_every_port(where):
         tick(what)
 
     world.tick = surprise
-    with pytest.raises(Surprise):
+
+    def go_on():
         for _ in range(REORG_DEPTH + CURSOR_STEP):  # the cursor moves when blocks have passed
             world.step()
             world.mine()
+
+    with pytest.raises(Surprise):
+        go_on()
 
 
 @pytest.mark.parametrize("where", ["poll", "settle", "remember", "commit"])
