@@ -55,8 +55,8 @@ def with_sentence(text: str, results: dict[str, Any]) -> str:
     seen = results["seconds_call_to_answer"]["median"]
     sentence = (
         f"At one-second blocks a job is settled {chain:.0f} s after the block of its request, and answered "
-        f"{seen:.1f} s after the call. An idle worker that looks at the chain {1 / results['poll_seconds']:.0f} times a second uses "
-        f"{max(results['idle_percent_of_a_core']):.2f}% of a core and {max(results['memory_mb'])} MB."
+        f"{seen:.1f} s after the call. An idle worker that looks at the chain {1 / results['poll_seconds']:.0f} times "
+        f"a second uses {max(results['idle_percent_of_a_core']):.2f}% of a core and {max(results['memory_mb'])} MB."
     )
     return "\n".join([head + BEGIN, sentence, END + tail])
 
