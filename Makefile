@@ -94,7 +94,7 @@ artifacts-check: $(DEV) $(TOOLS) ## the committed artifacts are what the contrac
 	@$(BIN)/python scripts/export_artifacts.py --check
 
 .PHONY: test-unit
-test-unit: $(DEV) $(TOOLS) ## Python, without a chain
+test-unit: $(DEV) $(TOOLS) ## Python; where a chain is needed, one of its own
 	@$(call needs,tests/unit); OMP_NUM_THREADS=1 pytest -n 2 --dist worksteal tests/unit
 
 .PHONY: test-forge
