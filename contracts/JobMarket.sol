@@ -207,7 +207,7 @@ contract JobMarket is Credits {
     function demand(JobId id, address[] calldata committee) external payable {
         Job memory j = _in(id, State.Ready);
         _before(j.deadline);
-        if (j.has(JobLib.UNPUBLISHABLE)) revert JobMarket_Unpublishable(MAX_PUBLISHED + 1, MAX_PUBLISHED);
+        if (j.has(JobLib.UNPUBLISHABLE)) revert JobMarket_Unpublishable(id);
         if (j.has(JobLib.PUBLISHED)) revert JobMarket_AlreadyPublished(id);
         if (msg.value != _demandDeposit) revert JobMarket_WrongDeposit(msg.value, _demandDeposit);
         _uncommittedSeat(j, committee);

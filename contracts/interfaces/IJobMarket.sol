@@ -85,7 +85,7 @@ interface IJobMarket {
     error JobMarket_SealedOutputTooLong(uint256 length, uint256 maximum);
     error JobMarket_WrongDeposit(uint256 sent, uint256 required);
     error JobMarket_AlreadyPublished(JobId id);
-    error JobMarket_Unpublishable(uint256 size, uint256 maximum);
+    error JobMarket_Unpublishable(JobId id);
     error JobMarket_WrongCiphertext(bytes32 given, bytes32 committed);
     error JobMarket_NoCredit(address account);
     error JobMarket_TransferFailed(address to, uint256 amount);

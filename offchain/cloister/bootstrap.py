@@ -145,7 +145,7 @@ class Operator:
 
     def top_up(self, amount: int) -> Receipt:
         """Adds `amount` wei to the stake."""
-        return self._once("top-up", amount)
+        return self.sender.transact(self._intent("top-up"), self.network.nodes.top_up(amount))
 
     def rotate_keys(self) -> Receipt:
         """Replaces both keys; the old ones stay on disk for jobs under way."""
@@ -161,9 +161,6 @@ class Operator:
     def withdraw(self) -> Receipt:
         """Pays the stake out after the exit delay."""
         return self.sender.transact(self._intent("withdraw-stake"), self.network.nodes.withdraw())
-
-    def _once(self, what: str, amount: int) -> Receipt:
-        return self.sender.transact(self._intent(what), self.network.nodes.top_up(amount))
 
     def _intent(self, what: str) -> str:
         # These can be wanted again later: the block tells one wish from the next.

@@ -96,9 +96,7 @@ contract DemandTest is Base {
         Request memory r = _default();
         r.ciphertextSize = 65537;
         _ready(r);
-        vm.expectRevert(
-            abi.encodeWithSelector(IJobMarket.JobMarket_Unpublishable.selector, uint256(65537), uint256(65536))
-        );
+        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_Unpublishable.selector, id));
         _demand(0);
     }
 }

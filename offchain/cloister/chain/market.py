@@ -138,10 +138,6 @@ class Market:
         """Where a job stands by the market's own record; NONE for an unknown id."""
         return State(self._view("job", job_id)[0])
 
-    def registries(self) -> tuple[Address, Address]:
-        """Node registry and model registry that the market uses."""
-        return Address(self._view("nodes")), Address(self._view("models"))
-
     # Events
 
     def history(self, job_id: JobId, first_block: int) -> list[JobEvent]:

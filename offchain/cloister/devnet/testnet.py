@@ -82,12 +82,10 @@ class Testnet:
         *,
         block_time: float = 1.0,
         port: int = 0,
-        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder = folder.absolute()
         self.kind = kind
         self.workers: list[WorkerProcess] = []
-        self._report = report
         _make_anew(self.folder)
         self._password = secrets.token_urlsafe(24)
         self._password_file = self.folder / "password"
