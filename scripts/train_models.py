@@ -32,6 +32,7 @@ from cloister.fixedpoint import Arithmetic, HeldOut, InputSpec, Package, float_c
 from cloister.fixedpoint.files import write_files
 from cloister.fixedpoint.heldout import HELDOUT_FILE
 from cloister.fixedpoint.package import MANIFEST_FILE, WEIGHTS_FILE
+from cloister.proving import with_circuit
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 BATCH = 32
@@ -146,15 +147,17 @@ def make(recipe: Recipe) -> tuple[Package, HeldOut]:
     spec = recipe.input_spec(split.train, recipe.arithmetic)
     inputs = torch.from_numpy(spec.quantise(split.train, recipe.arithmetic)).double() / 2**recipe.arithmetic.f
     network = train(recipe, inputs, torch.from_numpy(split.train_labels))
-    package = package_model(
-        network,
-        name=recipe.name,
-        description=recipe.description,
-        labels=recipe.labels,
-        input_spec=spec,
-        arithmetic=recipe.arithmetic,
-        heldout=(split.test, split.test_labels),
-        salt=sha256(recipe.name.encode()).digest(),
+    package = with_circuit(
+        package_model(
+            network,
+            name=recipe.name,
+            description=recipe.description,
+            labels=recipe.labels,
+            input_spec=spec,
+            arithmetic=recipe.arithmetic,
+            heldout=(split.test, split.test_labels),
+            salt=sha256(recipe.name.encode()).digest(),
+        )
     )
     heldout = HeldOut(
         rows=spec.quantise(split.test, recipe.arithmetic).astype(np.int32),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -38,6 +39,18 @@ def apply_maps(steps: Iterable[LinearMap], x: Tensor, weight: Tensor | None) -> 
     for step in steps:
         x = apply_map(step, x, weight)
     return x
+
+
+def transposed_maps(steps: Sequence[LinearMap], shape: Sequence[int], weight: Tensor | None, y: Tensor) -> Tensor:
+    """Send float64 rows y of shape (n, *out) back through a chain that reads rows of `shape`: the transpose, as exact.
+
+    A sum has one addend for every entry of `y` that a source entry reaches.
+    """
+    if all(isinstance(step, Dense | Flatten) for step in steps):
+        return (y.flatten(1) @ weight).reshape(-1, *shape) if weight is not None else y.reshape(-1, *shape)
+    x = torch.zeros(len(y), *shape, dtype=torch.float64, requires_grad=True)
+    (sums,) = torch.autograd.grad(apply_maps(steps, x, weight), x, y)
+    return sums
 
 
 def broadcast_bias(bias: Tensor, shape: Sequence[int]) -> Tensor:

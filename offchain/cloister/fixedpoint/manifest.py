@@ -65,6 +65,16 @@ class WeightsRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitRecord:
+    """What proofs are about: Keccak-256 of circuit descriptor and weight commitments (docs/spec/proofs.md)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    descriptor: Digest
+    weights: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
     """Counts on held-out rows: right answers of each model, and rows where both give the same class."""
 
@@ -106,6 +116,7 @@ class Manifest:
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=MAX_STAGES)]
     tensors: Annotated[tuple[TensorRecord, ...], Field(min_length=1, max_length=MAX_TENSORS)]
     weights: WeightsRecord
+    circuit: CircuitRecord | None
     accuracy: Accuracy | None
 
     @property

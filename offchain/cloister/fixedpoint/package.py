@@ -41,6 +41,7 @@ class Package:
     manifest_bytes: bytes
     weights_bytes: bytes
     bounds: tuple[StageBounds, ...]
+    salt: bytes
     _tensors: dict[str, Tensor]
 
     @classmethod
@@ -60,7 +61,7 @@ class Package:
             )
         if sha256(weights).hexdigest() != parsed.weights.sha256:
             raise InvalidPackage("The weights file does not have the SHA-256 in the manifest.", FETCH_AGAIN)
-        tensors = _verified_tensors(parsed, read_tensors(weights))
+        salt, tensors = _verified_tensors(parsed, read_tensors(weights))
         low, high = (torch.from_numpy(ends.astype(np.float64)) for ends in parsed.input.bounds())
         bounds = prove_ranges(low, high, parsed.stages, tensors, parsed.arithmetic)
         for number, (stage, proved) in enumerate(zip(parsed.stages, bounds, strict=True), start=1):
@@ -69,7 +70,7 @@ class Package:
                     f"The manifest gives stage {number} {stage.bits} bits, its weights need {proved.bits}.",
                     FETCH_AGAIN,
                 )
-        return cls(parsed, manifest, weights, bounds, tensors)
+        return cls(parsed, manifest, weights, bounds, salt, tensors)
 
     @property
     def digest(self) -> bytes:
@@ -79,6 +80,10 @@ class Package:
     def tensor(self, name: str) -> NDArray[np.int64]:
         """One weight or bias as int64."""
         return self._tensors[name].numpy().astype(np.int64)
+
+    def float_tensor(self, name: str) -> Tensor:
+        """The same as float64, as exact arithmetic uses it. Not a copy: leave it as it is."""
+        return self._tensors[name]
 
     def run(self, rows: ArrayLike) -> NDArray[np.int64]:
         """Integer rows (n, *input shape) to integer outputs (n, labels) with f fractional bits.
@@ -144,7 +149,7 @@ def tensor_digest(salt: bytes, array: NDArray[np.generic]) -> str:
     return sha256(salt + np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-def _verified_tensors(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]) -> dict[str, Tensor]:
+def _verified_tensors(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]) -> tuple[bytes, dict[str, Tensor]]:
     salt = arrays.pop(SALT, None)
     if salt is None or salt.dtype != DTYPES["U8"] or salt.shape != (SALT_BYTES,):
         raise InvalidPackage(f"The weights file has no {SALT_BYTES}-byte salt.", FETCH_AGAIN)
@@ -156,7 +161,7 @@ def _verified_tensors(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]
         array = arrays[record.name]
         _verify_tensor(record, array, salt.tobytes())
         tensors[record.name] = torch.from_numpy(array.astype(np.float64))
-    return tensors
+    return salt.tobytes(), tensors
 
 
 def _verify_tensor(record: TensorRecord, array: NDArray[np.generic], salt: bytes) -> None:

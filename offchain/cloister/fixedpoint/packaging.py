@@ -66,6 +66,7 @@ def package_model(
             for key, array in sorted(tensors.items())
         ),
         weights=WeightsRecord(bytes=len(weights), sha256=sha256(weights).hexdigest()),
+        circuit=None,
         accuracy=None,
     )
     try:
