@@ -7,9 +7,13 @@ import {Credits} from "./Credits.sol";
 import {IJobMarket} from "./interfaces/IJobMarket.sol";
 import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
+import {IProofVerifier} from "./interfaces/IProofVerifier.sol";
+import {IProofVerifiers} from "./interfaces/IProofVerifiers.sol";
+import {Ask} from "./libraries/Ask.sol";
 import {BlockHeader} from "./libraries/BlockHeader.sol";
 import {Tally} from "./libraries/Tally.sol";
-import {JobId} from "./types/Ids.sol";
+import {Digest} from "./types/Digest.sol";
+import {JobId, VersionId} from "./types/Ids.sol";
 import {Job, JobLib, RefundReason, State} from "./types/Job.sol";
 import {Level, Request} from "./types/Request.sol";
 
@@ -23,12 +27,15 @@ contract JobMarket is Credits {
     uint256 public constant MAX_SEALED_OUTPUT = 1072;
     /// @dev 64 KiB of calldata cost at most 2.7M gas (EIP-7623). Larger inputs cannot be published on demand.
     uint256 public constant MAX_PUBLISHED = 65536;
+    /// @dev 256 words of output.
+    uint256 public constant MAX_MASKED = 8192;
     /// @dev Later levels count further rounds of the same job with larger committees.
     uint256 private constant ROUND = 0;
     uint256 private constant BPS = 10_000;
 
     INodeRegistry public immutable nodes;
     IModelRegistry public immutable models;
+    IProofVerifiers public immutable verifiers;
 
     uint16 private immutable _seedDelay;
     uint32 private immutable _deliverWindow;
@@ -45,6 +52,8 @@ contract JobMarket is Credits {
     /// @dev A seat's commitment, and after the reveal its output commitment.
     mapping(JobId => mapping(uint256 seat => bytes32)) private _seats;
     mapping(JobId => address) private _demanders;
+    /// @dev Number of the verifier of a live PROVED job: `close` does not get to see the version.
+    mapping(JobId => uint32) private _verifierIds;
 
     constructor(INodeRegistry nodes_, IModelRegistry models_, Parameters memory p) {
         if (
@@ -58,6 +67,7 @@ contract JobMarket is Credits {
         ) revert JobMarket_BadParameters();
         nodes = nodes_;
         models = models_;
+        verifiers = models_.verifiers();
         _seedDelay = p.seedDelay;
         _deliverWindow = p.deliverWindow;
         _commitWindow = p.commitWindow;
@@ -77,11 +87,7 @@ contract JobMarket is Credits {
 
     /// @inheritdoc IJobMarket
     function request(Request calldata r) external payable returns (JobId id) {
-        if (r.level != Level.Agreed) revert JobMarket_LevelNotAvailable(r.level);
-        // A quorum of half the seats or less would let two outputs win.
-        if (r.seats < 2 || r.seats > MAX_SEATS || r.quorum > r.seats || 2 * uint256(r.quorum) <= r.seats) {
-            revert JobMarket_BadCommittee(r.seats, r.quorum, MAX_SEATS);
-        }
+        uint32 verifier = _checkLevel(r);
         uint256 price = models.priceOf(r.version);
         if (r.pricePerSeat != price) revert JobMarket_PriceChanged(r.pricePerSeat, price);
         if (msg.value != r.escrow()) revert JobMarket_WrongPayment(msg.value, r.escrow());
@@ -100,6 +106,10 @@ contract JobMarket is Credits {
         j.pricePerSeat = r.pricePerSeat;
         j.requester = msg.sender;
         j.lockEach = SafeCast.toUint96(price * _stakeRatio);
+        if (verifier != 0) {
+            j.flags |= JobLib.PROVED;
+            _verifierIds[id] = verifier;
+        }
         emit JobRequested(id, msg.sender, r.version, r, seedBlock, deliverBy);
     }
 
@@ -144,6 +154,7 @@ contract JobMarket is Credits {
     /// @inheritdoc IJobMarket
     function commit(JobId id, address[] calldata committee, bytes32 commitment) external {
         Job memory j = _in(id, State.Ready);
+        if (j.has(JobLib.PROVED)) revert JobMarket_WrongLevel(id);
         _before(j.deadline);
         uint256 seat = _uncommittedSeat(j, committee);
         j.committed |= JobLib.bit(seat);
@@ -186,6 +197,31 @@ contract JobMarket is Credits {
         emit OutputRevealed(id, msg.sender, outputCommitment, sealedOutput);
         if (j.allRevealed()) _settle(id, j, committee);
         else _save(id, j);
+    }
+
+    /// @inheritdoc IJobMarket
+    function prove(
+        Request calldata r,
+        address requester,
+        address[] calldata committee,
+        bytes32 inputBinding,
+        bytes32 inputDigest,
+        bytes32 padDigest,
+        bytes calldata masked,
+        bytes calldata proof
+    ) external {
+        JobId id = r.id(address(this), requester);
+        Job memory j = _in(id, State.Ready);
+        if (!j.has(JobLib.PROVED)) revert JobMarket_WrongLevel(id);
+        _before(j.deadline);
+        _seatOf(j, committee);
+        if (masked.length > MAX_MASKED) revert JobMarket_MaskedTooLong(masked.length, MAX_MASKED);
+        bytes32 input = keccak256(abi.encode(inputBinding, Digest.circuitInput(inputDigest, padDigest)));
+        if (input != r.inputCommitment) revert JobMarket_WrongInput(input, r.inputCommitment);
+
+        j.digest = Digest.masked(padDigest, masked);
+        _checkProof(id, r.version, inputDigest, j.digest, proof);
+        _settleProved(id, j, committee, masked);
     }
 
     /// @inheritdoc IJobMarket
@@ -289,6 +325,47 @@ contract JobMarket is Credits {
         });
     }
 
+    /// @dev Refuses a level that is not offered, and a committee that does not suit the level.
+    /// @return verifier number of the verifier of a PROVED job, 0 for any other
+    function _checkLevel(Request calldata r) private view returns (uint32 verifier) {
+        if (r.level == Level.Proved) {
+            // One proof decides, so a second seat would be paid for nothing.
+            if (r.seats != 1 || r.quorum != 1) revert JobMarket_BadCommittee(r.seats, r.quorum, 1);
+            // What a proof must be about is looked up when one comes.
+            // slither-disable-next-line unused-return
+            (verifier,,) = models.circuitOf(r.version);
+            if (verifiers.isRemoved(verifier)) revert JobMarket_VerifierRemoved(verifier);
+            return verifier;
+        }
+        if (r.level != Level.Agreed) revert JobMarket_LevelNotAvailable(r.level);
+        // A quorum of half the seats or less would let two outputs win.
+        if (r.seats < 2 || r.seats > MAX_SEATS || r.quorum > r.seats || 2 * uint256(r.quorum) <= r.seats) {
+            revert JobMarket_BadCommittee(r.seats, r.quorum, MAX_SEATS);
+        }
+    }
+
+    /// @dev The context holds the caller, so that a proof is worth nothing to whoever copies it.
+    function _checkProof(JobId id, VersionId version, bytes32 input, bytes32 output, bytes calldata proof)
+        private
+        view
+    {
+        (uint32 verifier, bytes32 circuit, bytes32 weights) = models.circuitOf(version);
+        bytes32 context = keccak256(abi.encode(block.chainid, address(this), id, msg.sender));
+        bytes memory question = abi.encodeCall(IProofVerifier.verify, (circuit, weights, input, output, context, proof));
+        (bool valid, bytes memory answer) = Ask.that(address(verifiers.verifierOf(verifier)), question);
+        if (!valid) revert JobMarket_InvalidProof(id, answer);
+    }
+
+    function _settleProved(JobId id, Job memory j, address[] calldata committee, bytes calldata masked) private {
+        j.state = State.Settled;
+        _save(id, j);
+        delete _verifierIds[id];
+        emit JobProved(id, msg.sender, masked);
+        emit JobSettled(id, j.digest, JobLib.bit(0));
+        _credit(msg.sender, id, j.pricePerSeat);
+        _release(j, committee, new uint256[](1));
+    }
+
     /// @dev Pays who agreed, takes stake from who was wrong, hid an output or stayed silent, and refunds the rest.
     function _settle(JobId id, Job memory j, address[] calldata committee) private {
         _checkCommittee(j, committee);
@@ -298,6 +375,7 @@ contract JobMarket is Credits {
             if (j.committed & JobLib.bit(i) != 0) delete _seats[id][i];
         }
         (bytes32 winner, uint16 agreeing) = Tally.count(outputs, j.quorum);
+        uint256[] memory penalties = _penalties(id, j, winner != 0, agreeing);
         if (winner != 0) {
             j.state = State.Settled;
             j.digest = winner;
@@ -314,14 +392,18 @@ contract JobMarket is Credits {
 
         // MONEY-6: a share for the requester would pay it for colluding with a majority against the other seats. It lost
         // nothing here: it has an answer, or its whole escrow.
-        _credit(BURN, id, _release(j, committee, _penalties(j, winner != 0, agreeing)));
+        _credit(BURN, id, _release(j, committee, penalties));
     }
 
     /// @dev What each seat loses. Without a quorum nobody is known to be wrong, yet who hid an output still pays: else
     ///      hiding would be the cheap way out for whoever sees others reveal another output first.
-    function _penalties(Job memory j, bool decided, uint16 agreeing) private view returns (uint256[] memory penalties) {
+    function _penalties(JobId id, Job memory j, bool decided, uint16 agreeing)
+        private
+        view
+        returns (uint256[] memory penalties)
+    {
         uint256 wrong = uint256(j.lockEach) * _wrongBps / BPS;
-        uint256 silent = j.has(JobLib.UNPUBLISHABLE) ? 0 : uint256(j.lockEach) * _silentBps / BPS;
+        uint256 silent = _excusesSilence(id, j) ? 0 : uint256(j.lockEach) * _silentBps / BPS;
         // Before a quorum of commitments nobody could reveal.
         bool couldReveal = JobLib.count(j.committed) >= j.quorum;
         penalties = new uint256[](j.seats);
@@ -332,6 +414,11 @@ contract JobMarket is Credits {
             else if (j.revealed & bit == 0) penalties[i] = couldReveal ? wrong : 0;
             else if (decided && agreeing & bit == 0) penalties[i] = wrong;
         }
+    }
+
+    /// @dev A worker may have lacked the ciphertext without a way to demand it, or had a proof that nobody would check.
+    function _excusesSilence(JobId id, Job memory j) private view returns (bool) {
+        return j.has(JobLib.UNPUBLISHABLE) || (j.has(JobLib.PROVED) && verifiers.isRemoved(_verifierIds[id]));
     }
 
     /// @dev The requester withheld the ciphertext: each seat that did not refuse gets its part of the fee.
@@ -355,6 +442,7 @@ contract JobMarket is Credits {
         j.state = State.Refunded;
         j.digest = 0;
         _save(id, j);
+        if (j.has(JobLib.PROVED)) delete _verifierIds[id];
         emit JobRefunded(id, reason);
         _credit(j.requester, id, amount);
     }

@@ -2,6 +2,10 @@
 pragma solidity 0.8.37;
 
 import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
+import {IProofVerifier} from "./interfaces/IProofVerifier.sol";
+import {IProofVerifiers} from "./interfaces/IProofVerifiers.sol";
+import {Ask} from "./libraries/Ask.sol";
+import {Circuit} from "./types/Circuit.sol";
 import {VersionId} from "./types/Ids.sol";
 import {Version} from "./types/Version.sol";
 
@@ -9,7 +13,15 @@ import {Version} from "./types/Version.sol";
 contract ModelRegistry is IModelRegistry {
     uint256 public constant MAX_URI = 512;
 
+    IProofVerifiers public immutable verifiers;
+
     mapping(VersionId => Version) private _versions;
+    mapping(VersionId => Circuit) private _circuits;
+
+    constructor(IProofVerifiers verifiers_) {
+        if (address(verifiers_).code.length == 0) revert ModelRegistry_NoVerifiers(address(verifiers_));
+        verifiers = verifiers_;
+    }
 
     /// @inheritdoc IModelRegistry
     function publish(bytes32 manifestHash, bytes32 policyHash, uint88 price, string calldata uri)
@@ -41,11 +53,36 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
+    function registerCircuit(
+        VersionId id,
+        uint32 verifier,
+        bytes calldata manifest,
+        uint256 offset,
+        bytes32 circuit,
+        bytes32 weights,
+        bytes calldata descriptor,
+        bytes calldata proof
+    ) external {
+        _checkManifest(_owned(id).manifestHash, manifest, offset, circuit, weights);
+        if (_circuits[id].verifier != 0) revert ModelRegistry_AlreadyProvable(id);
+        _checkWeights(id, verifiers.verifierOf(verifier), circuit, weights, descriptor, proof);
+        _circuits[id] = Circuit(verifier, circuit, weights);
+        emit CircuitRegistered(id, verifier, circuit, weights);
+    }
+
+    /// @inheritdoc IModelRegistry
     function priceOf(VersionId id) external view returns (uint256) {
         Version storage v = _versions[id];
         if (v.owner == address(0)) revert ModelRegistry_NotPublished(id);
         if (v.deprecated) revert ModelRegistry_Deprecated(id);
         return v.price;
+    }
+
+    /// @inheritdoc IModelRegistry
+    function circuitOf(VersionId id) external view returns (uint32 verifier, bytes32 circuit, bytes32 weights) {
+        Circuit storage c = _circuits[id];
+        if (c.verifier == 0) revert ModelRegistry_NotProvable(id);
+        return (c.verifier, c.circuit, c.weights);
     }
 
     /// @inheritdoc IModelRegistry
@@ -64,5 +101,53 @@ contract ModelRegistry is IModelRegistry {
         if (v.owner == address(0)) revert ModelRegistry_NotPublished(id);
         if (v.owner != msg.sender) revert ModelRegistry_NotOwner(msg.sender, v.owner);
         if (v.deprecated) revert ModelRegistry_Deprecated(id);
+    }
+
+    /// @dev The manifest hash fixes the manifest, and the manifest its circuit: whoever has the package knows what the chain
+    ///      checks proofs against. JSON has no parser here and needs none: inside a string a quote has a backslash before
+    ///      it, and the quote after the comma has none. So it begins the name of a member, unless it ended a string, which
+    ///      no letter can follow. What is not JSON, or has the member in another place, is refused by those who read it.
+    function _checkManifest(
+        bytes32 published,
+        bytes calldata manifest,
+        uint256 offset,
+        bytes32 circuit,
+        bytes32 weights
+    ) private pure {
+        bytes32 hash = sha256(manifest);
+        if (hash != published) revert ModelRegistry_WrongManifest(hash, published);
+        bytes memory member =
+            bytes.concat(',"circuit":{"descriptor":"', _hex(circuit), '","weights":"', _hex(weights), '"}');
+        // Compared without adding to the offset, which could wrap.
+        if (manifest.length < member.length || offset > manifest.length - member.length) {
+            revert ModelRegistry_CircuitNotNamed(offset);
+        }
+        if (keccak256(manifest[offset:offset + member.length]) != keccak256(member)) {
+            revert ModelRegistry_CircuitNotNamed(offset);
+        }
+    }
+
+    function _checkWeights(
+        VersionId id,
+        IProofVerifier verifier,
+        bytes32 circuit,
+        bytes32 weights,
+        bytes calldata descriptor,
+        bytes calldata proof
+    ) private view {
+        bytes32 context = keccak256(abi.encode(block.chainid, address(this), id));
+        (bool valid, bytes memory answer) = Ask.that(
+            address(verifier),
+            abi.encodeCall(IProofVerifier.verifyWeights, (circuit, weights, context, descriptor, proof))
+        );
+        if (!valid) revert ModelRegistry_InvalidWeights(id, answer);
+    }
+
+    /// @dev 64 lower-case digits.
+    function _hex(bytes32 word) private pure returns (bytes memory digits) {
+        digits = new bytes(64);
+        for (uint256 i = 0; i < 64; ++i) {
+            digits[i] = bytes16("0123456789abcdef")[uint256(word) >> (252 - 4 * i) & 15];
+        }
     }
 }

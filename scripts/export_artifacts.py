@@ -23,6 +23,8 @@ DEPLOYABLE = {
     "NodeRegistry": "contracts/NodeRegistry.sol",
     "ModelRegistry": "contracts/ModelRegistry.sol",
     "JobMarket": "contracts/JobMarket.sol",
+    "ProofVerifiers": "contracts/proofs/ProofVerifiers.sol",
+    "MatrixProofVerifier": "contracts/proofs/MatrixProofVerifier.sol",
 }
 ARTIFACTS = Path("offchain/cloister/chain/artifacts")
 CODE_SIZE_LIMIT = 24_576  # EIP-170

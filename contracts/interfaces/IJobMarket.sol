@@ -8,7 +8,8 @@ import {Level, Request} from "../types/Request.sol";
 /// @title Escrow and life of a job
 /// @notice Rules JOB-*, DRAW-* and MONEY-* of docs/spec/protocol.md.
 ///
-///         Safety rests on: fewer than `quorum` of a drawn committee colluding; the block proposer of the seed block not
+///         Safety rests on: at level AGREED fewer than `quorum` of a drawn committee colluding, at level PROVED the verifier
+///         that the version names accepting nothing false; the block proposer of the seed block not
 ///         colluding with the requester and knowing its secret. Liveness rests on nothing: after its deadline anybody may
 ///         close a job, and every sum it held becomes somebody's credit.
 interface IJobMarket {
@@ -52,9 +53,13 @@ interface IJobMarket {
     ///         the first reveal notes.
     event RevealsOpened(JobId indexed id, uint40 revealBy);
     event OutputRevealed(JobId indexed id, address indexed worker, bytes32 outputCommitment, bytes sealedOutput);
+    /// @notice The job's one worker proved its output, which is public up to the pad that the requester knows.
+    /// @param masked the output's words, each plus its word of the pad
+    event JobProved(JobId indexed id, address indexed worker, bytes masked);
     event SeatRefused(JobId indexed id, address indexed worker, uint8 reason);
     event CiphertextDemanded(JobId indexed id, address indexed worker, uint40 publishBy);
     event CiphertextPublished(JobId indexed id, address indexed publisher, bytes ciphertext, uint40 commitBy);
+    /// @param outputCommitment what the quorum agreed on; at level PROVED the digest of the proved output
     /// @param agreeing seats that are paid, bit i for seat i
     event JobSettled(JobId indexed id, bytes32 outputCommitment, uint16 agreeing);
     event JobRefunded(JobId indexed id, RefundReason reason);
@@ -83,6 +88,13 @@ interface IJobMarket {
     error JobMarket_WrongOpening(bytes32 computed, bytes32 commitment);
     error JobMarket_ZeroOutput();
     error JobMarket_SealedOutputTooLong(uint256 length, uint256 maximum);
+    /// @notice `commit` is not for jobs of level PROVED, and `prove` for no others.
+    error JobMarket_WrongLevel(JobId id);
+    error JobMarket_VerifierRemoved(uint32 verifier);
+    error JobMarket_MaskedTooLong(uint256 length, uint256 maximum);
+    error JobMarket_WrongInput(bytes32 given, bytes32 committed);
+    /// @param answer what the verifier returned or reverted with
+    error JobMarket_InvalidProof(JobId id, bytes answer);
     error JobMarket_WrongDeposit(uint256 sent, uint256 required);
     error JobMarket_AlreadyPublished(JobId id);
     error JobMarket_Unpublishable(JobId id);
@@ -125,6 +137,25 @@ interface IJobMarket {
         bytes calldata sealedOutput
     ) external;
 
+    /// @notice Proves the output of a PROVED job, which settles it. By the drawn worker, before the deadline.
+    /// @dev    The verifier is somebody else's code: it is asked by staticcall before anything changes. A copy of this call is
+    ///         worth nothing, since the proof's context keccak256(abi.encode(chain id, market, job, worker)) holds the worker.
+    /// @param inputBinding binds the plaintext and the job secret; with the next two it hashes to the input commitment
+    /// @param inputDigest the digest of the committed input: Digest.input
+    /// @param padDigest keccak256 of the points of the pad's commitment
+    /// @param masked the output's words, each plus its word of the pad, at most 8,192 bytes: the requester reads its answer
+    ///        here, so nobody is paid for a proof and keeps the output
+    function prove(
+        Request calldata request_,
+        address requester,
+        address[] calldata committee,
+        bytes32 inputBinding,
+        bytes32 inputDigest,
+        bytes32 padDigest,
+        bytes calldata masked,
+        bytes calldata proof
+    ) external;
+
     /// @notice Gives up the caller's seat before the commit, unpaid and unpunished, because the job cannot be done.
     /// @param reason a code of docs/spec/protocol.md, for people; the market does not judge it
     function refuse(JobId id, address[] calldata committee, uint8 reason) external;
@@ -144,7 +175,8 @@ interface IJobMarket {
 
     function job(JobId id) external view returns (Job memory);
 
-    /// @notice The output commitment that a settled job agreed on; reverts for any other job.
+    /// @notice The output commitment that a settled job agreed on, or the digest of the output that was proved; reverts for
+    ///         any other job.
     function result(JobId id) external view returns (bytes32 outputCommitment);
 
     function credit(address account) external view returns (uint256);

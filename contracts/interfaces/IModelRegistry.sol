@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {VersionId} from "../types/Ids.sol";
 import {Version} from "../types/Version.sol";
+import {IProofVerifiers} from "./IProofVerifiers.sol";
 
 /// @title Registry of model versions
 /// @notice A version is an immutable manifest hash with an owner, a price and a policy. Jobs name exactly one.
@@ -18,6 +19,8 @@ interface IModelRegistry {
     );
     event PriceChanged(VersionId indexed version, uint256 price);
     event VersionDeprecated(VersionId indexed version);
+    /// @notice Jobs of level PROVED can name the version from now on.
+    event CircuitRegistered(VersionId indexed version, uint32 indexed verifier, bytes32 circuit, bytes32 weights);
 
     error ModelRegistry_AlreadyPublished(VersionId version);
     error ModelRegistry_NotPublished(VersionId version);
@@ -26,6 +29,14 @@ interface IModelRegistry {
     error ModelRegistry_ZeroPrice();
     error ModelRegistry_ZeroManifest();
     error ModelRegistry_UriTooLong(uint256 length, uint256 maximum);
+    error ModelRegistry_NoVerifiers(address verifiers);
+    error ModelRegistry_AlreadyProvable(VersionId version);
+    error ModelRegistry_NotProvable(VersionId version);
+    error ModelRegistry_WrongManifest(bytes32 given, bytes32 published);
+    /// @notice The manifest's bytes at `offset` are not the member that names the circuit and the weights.
+    error ModelRegistry_CircuitNotNamed(uint256 offset);
+    /// @param answer what the verifier returned or reverted with
+    error ModelRegistry_InvalidWeights(VersionId version, bytes answer);
 
     /// @notice Publishes a version under the caller's name.
     /// @param manifestHash SHA-256 of the manifest
@@ -42,10 +53,36 @@ interface IModelRegistry {
     /// @notice Ends new jobs for a version, for good. Jobs already posted run to their end.
     function deprecate(VersionId version) external;
 
+    /// @notice Makes a version provable: jobs of level PROVED can name it. Owner only, once, while it takes jobs.
+    /// @param verifier number of the proof system's verifier
+    /// @param manifest the whole manifest, which must name this circuit and these weights
+    /// @param offset where in it `,"circuit":{"descriptor":"<circuit>","weights":"<weights>"}` begins, in lower-case hex
+    /// @param circuit keccak256 of the circuit descriptor
+    /// @param weights keccak256 of the weight commitments
+    /// @param descriptor the circuit descriptor
+    /// @param proof shows the verifier that the weights are integers of the declared width, under the context
+    ///        keccak256(abi.encode(chain id, this registry, version))
+    function registerCircuit(
+        VersionId version,
+        uint32 verifier,
+        bytes calldata manifest,
+        uint256 offset,
+        bytes32 circuit,
+        bytes32 weights,
+        bytes calldata descriptor,
+        bytes calldata proof
+    ) external;
+
     /// @notice Wei per agreeing worker of a version that takes jobs; reverts for any other.
     function priceOf(VersionId version) external view returns (uint256 price);
 
     function version(VersionId id) external view returns (Version memory);
+
+    /// @notice What proofs about a version are checked against, for good; reverts for a version without a circuit.
+    function circuitOf(VersionId version) external view returns (uint32 verifier, bytes32 circuit, bytes32 weights);
+
+    /// @notice Where the numbers of verifiers come from.
+    function verifiers() external view returns (IProofVerifiers);
 
     /// @notice The id that `publish` gives.
     function versionId(address owner, bytes32 manifestHash) external view returns (VersionId);

@@ -12,7 +12,7 @@ enum State {
     Refunded
 }
 
-/// @notice Why a job ended without an answer.
+/// @notice Why a job ended without an answer. A PROVED job without a proof has too few commits.
 enum RefundReason {
     NotDelivered,
     CommitteeTooSmall,
@@ -26,7 +26,7 @@ enum RefundReason {
 /// @param state where the job stands
 /// @param seats k
 /// @param quorum q
-/// @param flags bits of JobLib: PUBLISHED, UNPUBLISHABLE
+/// @param flags bits of JobLib: PUBLISHED, UNPUBLISHABLE, PROVED
 /// @param committed seats that committed, bit i for seat i
 /// @param revealed seats that revealed
 /// @param excused seats that owe nothing: vacant at the draw, or refused with a reason
@@ -35,7 +35,8 @@ enum RefundReason {
 /// @param pricePerSeat wei that each agreeing worker earns
 /// @param requester who paid
 /// @param lockEach wei of stake at risk per seat
-/// @param digest Ready and later: hash of the committee; Settled: the output commitment
+/// @param digest Ready and later: hash of the committee; Settled: the output commitment, or at level PROVED
+///               the digest of the output
 struct Job {
     State state;
     uint8 seats;
@@ -57,6 +58,8 @@ using JobLib for Job global;
 library JobLib {
     uint8 internal constant PUBLISHED = 1;
     uint8 internal constant UNPUBLISHABLE = 2;
+    /// @dev Of level PROVED: one seat, which a proof settles.
+    uint8 internal constant PROVED = 4;
 
     /// @notice Writes all that changes after the request: slot 0, in the order of the struct, and the digest. Copying the
     ///         struct would write slot 0 once per field.

@@ -19,7 +19,8 @@ enum Level {
 /// @param seats k, the size of the committee
 /// @param quorum q, how many equal outputs decide
 /// @param pricePerSeat wei per agreeing worker; must be the version's price, which guards against a price change under way
-/// @param inputCommitment binds the input and the job secret (docs/spec/commitments.md)
+/// @param inputCommitment keccak256(abi.encode(input binding, circuit input)): binds the input and the job secret, and at
+///        level PROVED what the proof will be about (docs/spec/commitments.md)
 /// @param ciphertextHash SHA-256 of the encrypted input
 /// @param ciphertextSize its length in bytes
 /// @param responseKey X25519 public key to which outputs are sealed

@@ -1,10 +1,16 @@
 """Contracts on anvil, and the steps of a job as transactions."""
 
+import hashlib
+import json
+
 import pytest
 from brownie import chain, web3
+from eth_abi import encode
+from eth_utils import keccak
 from hexbytes import HexBytes
-from reference import commitments, header
+from reference import commitments, header, statements
 from reference.market import Parameters
+from reference.statements import Circuit, Statement
 
 PRICE = 10**15
 SECRET = b"\x05" * 32
@@ -23,15 +29,30 @@ PARAMETERS = Parameters(
 EPOCH_LENGTH = 40
 EXIT_DELAY = 7200
 MINIMUM_STAKE = 10**17
+DESCRIPTOR = b"a circuit"
+BINDING, POINTS, PAD = (keccak(text=name) for name in ("binding", "points of the input", "points of the pad"))
+INPUT = statements.input_digest(statements.COMMITTED, 0, POINTS, bytes(32))
+
+
+def mock_proof(statement: Statement) -> bytes:
+    """The one proof of a statement that contracts/mocks/MockVerifier.sol accepts."""
+    parts = vars(statement).values()
+    return keccak(encode(["string", *["bytes32"] * 5], ["run", *parts]))
+
+
+def mock_weights_proof(circuit: bytes, weights: bytes, context: bytes) -> bytes:
+    return keccak(encode(["string", *["bytes32"] * 3], ["weights", circuit, weights, context]))
 
 
 class Deployment:
-    """The three contracts, wired to each other, and one published version."""
+    """The contracts, wired to each other, and two published versions, one of them with a circuit."""
 
-    def __init__(self, owner, NodeRegistry, ModelRegistry, JobMarket):
+    def __init__(self, owner, NodeRegistry, ModelRegistry, JobMarket, ProofVerifiers, MockVerifier):
+        self.verifiers = owner.deploy(ProofVerifiers)
+        self.verifier = owner.deploy(MockVerifier)
         market = owner.get_deployment_address(owner.nonce + 2)
         self.nodes = owner.deploy(NodeRegistry, market, EPOCH_LENGTH, EXIT_DELAY, MINIMUM_STAKE)
-        self.models = owner.deploy(ModelRegistry)
+        self.models = owner.deploy(ModelRegistry, self.verifiers)
         p = PARAMETERS
         self.market = owner.deploy(JobMarket, self.nodes, self.models, tuple(vars(p).values()))
         assert self.market.address == market
@@ -39,6 +60,22 @@ class Deployment:
         self.models.publish(manifest, bytes(32), PRICE, "file:///model", {"from": owner})
         self.version = commitments.version_id(web3.eth.chain_id, self.models.address, owner.address, manifest)
         assert HexBytes(self.models.versionId(owner, manifest)) == self.version
+        self.verifiers.add(self.verifier, {"from": owner})
+        self.provable, self.circuit = self.publish_provable(owner, 1)
+
+    def publish_provable(self, owner, number: int) -> tuple[bytes, Circuit]:
+        """A version whose circuit is registered with verifier `number`; other weights for each number."""
+        circuit = Circuit(number, keccak(DESCRIPTOR), keccak(text=f"weights {number}"))
+        names = {"descriptor": circuit.circuit.hex(), "weights": circuit.weights.hex()}
+        manifest = json.dumps({"arithmetic": {}, "circuit": names, "format": "x"}, separators=(",", ":")).encode()
+        manifest_hash = hashlib.sha256(manifest).digest()
+        self.models.publish(manifest_hash, bytes(32), PRICE, "", {"from": owner})
+        version = commitments.version_id(web3.eth.chain_id, self.models.address, owner.address, manifest_hash)
+        context = statements.version_context(web3.eth.chain_id, self.models.address, version)
+        proof = mock_weights_proof(circuit.circuit, circuit.weights, context)
+        args = (version, number, manifest, manifest.index(b',"circuit"'), circuit.circuit, circuit.weights)
+        self.models.registerCircuit(*args, DESCRIPTOR, proof, {"from": owner})
+        return version, circuit
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,8 +95,8 @@ def mined_before_brownie_looks():
 
 
 @pytest.fixture(scope="module")
-def deployment(accounts, NodeRegistry, ModelRegistry, JobMarket):
-    return Deployment(accounts[0], NodeRegistry, ModelRegistry, JobMarket)
+def deployment(accounts, NodeRegistry, ModelRegistry, JobMarket, ProofVerifiers, MockVerifier):
+    return Deployment(accounts[0], NodeRegistry, ModelRegistry, JobMarket, ProofVerifiers, MockVerifier)
 
 
 @pytest.fixture(autouse=True)

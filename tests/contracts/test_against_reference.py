@@ -7,26 +7,32 @@ from collections import Counter
 
 from brownie import chain, web3
 from conftest import (
+    BINDING,
     EPOCH_LENGTH,
     EXIT_DELAY,
+    INPUT,
     MINIMUM_STAKE,
+    PAD,
     PARAMETERS,
     PRICE,
     SECRET,
     events_of,
+    mock_proof,
     seed_header,
 )
 from eth_utils import keccak
 from hexbytes import HexBytes
-from reference import commitments
+from reference import commitments, statements
 from reference.commitments import NOBODY, Request
 from reference.indexer import rebuild
 from reference.market import BURN, Market, Refused
 from reference.registry import Registry
+from reference.statements import Statement, Verifiers
 
 STEPS = int(os.environ.get("CLOISTER_STEPS", "450"))
 SEED = int(os.environ.get("CLOISTER_SEED", "20261121"))
 CIPHERTEXT = b"an input that nobody reads"
+MASKED = b"the words of an output"
 OUTPUTS = [hashlib.sha256(word).digest() for word in (b"right", b"wrong", b"other")]
 
 
@@ -39,21 +45,31 @@ class Lockstep:
 
     def __init__(self, deployment, accounts, rng: random.Random):
         self.rng = rng
+        self.deployment = deployment
         self.market, self.nodes, self.models = deployment.market, deployment.nodes, deployment.models
-        self.version = deployment.version
-        self.owner = accounts[0].address
+        self.version, self.provable = deployment.version, deployment.provable
+        self.account, self.owner = accounts[0], accounts[0].address
         self.clients = [account.address for account in accounts[1:3]]
         self.workers = [account.address for account in accounts[3:9]]
         self.stranger = accounts[9].address
         self.everybody = [account.address for account in accounts[:10]]
         registry = Registry(EPOCH_LENGTH, EXIT_DELAY, MINIMUM_STAKE)
         chain_id = web3.eth.chain_id
-        self.model = Market(chain_id, self.market.address, PARAMETERS, registry, {self.version: PRICE})
+        self.model = Market(
+            chain_id,
+            self.market.address,
+            PARAMETERS,
+            registry,
+            Verifiers([self.owner]),
+            lambda statement, proof: proof == mock_proof(statement),
+            {self.version: PRICE, self.provable: PRICE},
+            {self.provable: deployment.circuit},
+        )
         self.now = chain.time()
         self.outputs: dict[tuple[bytes, str], bytes] = {}  # what each worker committed to
         self.headers: dict[int, tuple[bytes, bytes]] = {}
         self.seen: Counter = Counter()
-        contracts = (self.market, self.nodes, self.models)
+        contracts = (self.market, self.nodes, self.models, deployment.verifiers)
         entries = [entry for contract in contracts for entry in contract.abi if entry["type"] == "error"]
         self.errors = {keccak(text=self._signature(entry))[:4] for entry in entries}
         # errors of libraries, which the contracts' ABIs do not list when they come from another contract
@@ -138,6 +154,8 @@ class Lockstep:
             self.pay_out()
         elif chance < 0.20:
             self.price()
+        elif chance < 0.22:
+            self.steward()
         elif (chance < 0.34 and len(live) < 5) or not live:
             self.request()
         else:
@@ -164,6 +182,20 @@ class Lockstep:
         price = PRICE + self.rng.randint(0, 3)
         self._transact(self.owner, self.models.setPrice, (self.version, price), 0)
         self.model.prices[self.version] = price
+
+    def steward(self) -> None:
+        """Somebody tries to remove a verifier. If that was the last one, the next comes with a version of its own."""
+        verifiers, model = self.deployment.verifiers, self.model.verifiers
+        last = len(model.stewards)
+        who = self.rng.choice([self.owner, self.stranger])
+        number = self.rng.choice([last, last, self.rng.randint(0, last + 1)])
+        self.call("remove_verifier", model.remove, verifiers.remove, number, sender=who)
+        if last not in model.gone:
+            return
+        self.call("add_verifier", model.add, verifiers.add, self.deployment.verifier.address, sender=self.owner)
+        self.provable, circuit = self.deployment.publish_provable(self.account, last + 1)
+        self.model.prices[self.provable], self.model.circuits[self.provable] = PRICE, circuit
+        self.now = max(self.now, chain[-1].timestamp)
 
     def stakes(self) -> None:
         who = self.rng.choice(self.workers)
@@ -194,15 +226,25 @@ class Lockstep:
     def request(self) -> None:
         seats = self.rng.choice([2, 3, 3, 3, 4, 5, 1, 16] if self.rng.random() < 0.3 else [3, 3, 4, 5])
         quorum = self.rng.randint(1, seats) if self.rng.random() < 0.2 else seats // 2 + 1
-        price = self.model.prices[self.version] + (self.rng.random() < 0.05)
+        level = self.rng.choices([0, 1, 2, 3], [2, 66, 30, 2])[0]
+        version = self.version
+        if level == 2:
+            if self.rng.random() < 0.9:
+                seats, quorum = 1, 1
+            # sometimes one without a circuit, or with a verifier that may be gone
+            version = self.rng.choice([self.provable] * 18 + [self.version, next(iter(self.model.circuits))])
+        if self.rng.random() < 0.03:
+            version = bytes(32)
+        price = self.model.prices.get(version, PRICE) + (self.rng.random() < 0.05)
+        bound = statements.input_commitment(BINDING, statements.circuit_input(INPUT, PAD))
         request = Request(
             nonce=self.rng.choice([0, len(self.model.jobs), len(self.model.jobs), len(self.model.jobs)]),
-            version=self.version if self.rng.random() < 0.97 else bytes(32),
-            level=1 if self.rng.random() < 0.95 else self.rng.choice([0, 2, 3]),
+            version=version,
+            level=level,
             seats=seats,
             quorum=quorum,
             price=price,
-            input_commitment=b"\x01" * 32,
+            input_commitment=bound if self.rng.random() < 0.95 else b"\x01" * 32,
             ciphertext_hash=hashlib.sha256(CIPHERTEXT).digest(),
             ciphertext_size=len(CIPHERTEXT) if self.rng.random() < 0.85 else 65537,
             response_key=b"\x02" * 32,
@@ -231,9 +273,10 @@ class Lockstep:
                 self.deliver(job_id, job.requester)
         elif job.state == "Ready" and not late:
             seat = self.rng.choice([seat for seat in job.seats() if seat not in job.commitments])
-            act = self.rng.choices([self.commit, self.refuse, self.demand], [85, 6, 9])[0]
+            answer = self.prove if job.proved else self.commit
+            act = self.rng.choices([answer, self.refuse, self.demand], [85, 6, 9])[0]
             if act == self.demand and (job.published or job.large):
-                act = self.commit
+                act = answer
             act(job_id, job.committee[seat])
         elif (job.state == "Ready" and decidable) or job.state == "Committed":
             hidden = sorted(set(job.commitments) - set(job.outputs))
@@ -256,7 +299,7 @@ class Lockstep:
         elif jump < 0.13:
             self.now += 300
         who = self.rng.choice(self.everybody)
-        act = self.rng.randint(0, 7)
+        act = self.rng.randint(0, 8)
         if act == 0:
             self.deliver(job_id, self.rng.choice([job.requester, who]))
         elif act == 1:
@@ -269,7 +312,7 @@ class Lockstep:
             if job.committee and self.rng.random() < 0.8:
                 who = self.rng.choice(job.committee)
                 who = self.stranger if who == NOBODY else who
-            [self.commit, self.reveal, self.refuse, self.demand][act - 4](job_id, who)
+            [self.commit, self.reveal, self.refuse, self.demand, self.prove][act - 4](job_id, who)
 
     # ---------------------------------------------------------------- calls
 
@@ -332,6 +375,42 @@ class Lockstep:
         args = (job_id, self.committee(job_id), output, salt_of(who), sealed)
         self.call("reveal", self.model.reveal, self.market.reveal, *args, sender=who)
 
+    def prove(self, job_id: bytes, who: str) -> None:
+        """Mostly a valid proof; sometimes one for somebody else, of other words, or of another input."""
+        job = self.model.jobs[job_id]
+        binding, digest, pad, words = BINDING, INPUT, PAD, MASKED
+        circuit = self.model.circuits.get(job.request.version, self.deployment.circuit)
+        prover = who
+        spoil = self.rng.randint(0, 29)
+        if spoil == 0:
+            prover = self.stranger
+        elif spoil == 1:
+            digest, pad = pad, digest
+        elif spoil == 2:
+            words = bytes(8193)
+        statement = Statement(
+            circuit.circuit,
+            circuit.weights,
+            digest,
+            statements.proved_output(pad, words),
+            statements.job_context(self.model.chain_id, self.model.address, job_id, prover),
+        )
+        proof = mock_proof(statement)
+        if spoil == 3:
+            words += b"."
+        elif spoil == 4:
+            proof = proof[:-1]
+        rest = (job.requester, self.committee(job_id), binding, digest, pad, words, proof)
+        self.call(
+            "prove",
+            self.model.prove,
+            self.market.prove,
+            job.request.tuple(),
+            *rest,
+            sender=who,
+            model_args=(job.request, *rest),
+        )
+
     def refuse(self, job_id: bytes, who: str) -> None:
         args = (job_id, self.committee(job_id), 1)
         self.call("refuse", self.model.refuse, self.market.refuse, *args, sender=who)
@@ -384,7 +463,7 @@ class Lockstep:
 
 
 def test_random_history__contracts_and_model__agree_at_every_step(deployment, accounts):
-    """All of NODE-*, DRAW-*, JOB-* and MONEY-*."""
+    """All of NODE-*, DRAW-*, JOB-*, MONEY-*, and VERIFIER-1 to VERIFIER-3."""
     rng = random.Random(SEED)
     print(f"seed {SEED}, {STEPS} steps")
     lockstep = Lockstep(deployment, accounts, rng)
@@ -415,7 +494,8 @@ def test_random_history__contracts_and_model__agree_at_every_step(deployment, ac
     print(dict(lockstep.seen), dict(ends))
     if STEPS < 400:
         return
-    for label in ("request", "deliver", "commit", "reveal", "refuse", "demand", "publish", "close", "withdraw"):
+    calls = ["request", "deliver", "commit", "reveal", "prove", "refuse", "demand", "publish", "close", "withdraw"]
+    for label in [*calls, "remove_verifier"]:
         assert lockstep.seen[label], label
         assert lockstep.seen[f"{label} refused"], label
     assert ends["Settled"] >= 5

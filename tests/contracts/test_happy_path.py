@@ -1,14 +1,27 @@
-"""One whole job, AGREED(3, 2), in real transactions: what it does and what it costs."""
+"""One whole job of each level, AGREED(3, 2) and PROVED, in real transactions: what it does and what it costs."""
 
 import hashlib
 
 import pytest
 from brownie import chain, web3
-from conftest import EPOCH_LENGTH, MINIMUM_STAKE, PARAMETERS, PRICE, SECRET, events_of, seed_header
+from conftest import (
+    BINDING,
+    EPOCH_LENGTH,
+    INPUT,
+    MINIMUM_STAKE,
+    PAD,
+    PARAMETERS,
+    PRICE,
+    SECRET,
+    events_of,
+    mock_proof,
+    seed_header,
+)
 from hexbytes import HexBytes
-from reference import commitments
+from reference import commitments, statements
 from reference.commitments import Request
 from reference.indexer import rebuild
+from reference.statements import Statement
 
 CIPHERTEXT = bytes(range(128))
 OUTPUT = hashlib.sha256(b"output").digest()
@@ -16,6 +29,8 @@ SEALED_OUTPUT = bytes(range(1, 57))  # 8 bytes and 48 of HPKE
 
 # Whole transactions: 21,000, calldata and execution. Ceilings with a little room, to be lowered, never raised lightly.
 CEILINGS = {"request": 95_000, "deliver": 175_000, "commit": 68_000, "reveal": 52_000, "settle": 165_000}
+# Two words of output, and a verifier that costs nothing: a real one adds its proof's calldata and its own work.
+PROVED_CEILINGS = {"request": 127_000, "deliver": 116_000, "prove": 116_000}
 COLD_TOTAL = 700_000
 WARM_TOTAL = 645_000  # one of the three seats may still be cold
 
@@ -98,6 +113,64 @@ def test_job__cold_then_warm__settles_within_its_gas_ceilings(deployment, worker
         assert worker.balance() - before == owed
         print(f"gas, withdraw: {tx.gas_used}")
     assert market.balance() == 0
+
+
+def play_proved(deployment, workers, client, nonce: int) -> dict[str, int]:
+    """A PROVED job from request to settlement; gas of each of its transactions."""
+    market = deployment.market
+    request = Request(
+        nonce=nonce,
+        version=deployment.provable,
+        level=2,
+        seats=1,
+        quorum=1,
+        price=PRICE,
+        input_commitment=statements.input_commitment(BINDING, statements.circuit_input(INPUT, PAD)),
+        ciphertext_hash=hashlib.sha256(CIPHERTEXT).digest(),
+        ciphertext_size=len(CIPHERTEXT),
+        response_key=hashlib.sha256(b"response").digest(),
+        secret_hash=commitments.secret_hash(SECRET),
+    )
+    tx = market.request(request.tuple(), {"from": client, "value": PRICE})
+    gas = {"request": tx.gas_used}
+    job = bytes(HexBytes(tx.return_value))
+    header, prevrandao = seed_header(tx.events["JobRequested"]["seedBlock"])
+    seed = commitments.seed(job, prevrandao, SECRET)
+    epoch = deployment.nodes.epochOf(tx.block_number)
+    committee = list(deployment.nodes.draw(seed, 1, epoch, PRICE * PARAMETERS.stake_ratio))
+    keys = hashlib.shake_256(b"sealed").digest(80)
+    named = commitments.committee_hash(committee)
+    gas["deliver"] = market.deliver(request.tuple(), SECRET, header, named, keys, {"from": client}).gas_used
+
+    words = hashlib.shake_256(b"masked").digest(64)
+    output = statements.proved_output(PAD, words)
+    statement = Statement(
+        deployment.circuit.circuit,
+        deployment.circuit.weights,
+        INPUT,
+        output,
+        statements.job_context(web3.eth.chain_id, market.address, job, committee[0]),
+    )
+    args = (request.tuple(), client, committee, BINDING, INPUT, PAD, words, mock_proof(statement))
+    tx = market.prove(*args, {"from": workers[committee[0]]})
+    gas["prove"] = tx.gas_used
+    assert tx.events["JobProved"]["masked"] == HexBytes(words).to_0x_hex()
+    assert tx.events["JobSettled"]["agreeing"] == 1
+    assert HexBytes(market.result(job)) == output
+    return gas
+
+
+def test_proved_job__settles_within_its_gas_ceilings(deployment, workers, accounts):
+    """JOB-25 to JOB-30, MONEY-1."""
+    for nonce in (1, 2):
+        gas = play_proved(deployment, workers, accounts[1], nonce)
+        print(f"gas, proved: {gas}, together {sum(gas.values())}")
+        for step, used in gas.items():
+            assert used <= PROVED_CEILINGS[step], step
+    market = deployment.market
+    assert sum(market.credit(worker) for worker in workers) == 2 * PRICE == market.balance()
+    jobs = rebuild(events_of(market), PARAMETERS)
+    assert all(record == record_of(market, job) for job, record in jobs.items())
 
 
 def test_events__whole_job__rebuild_its_record(deployment, workers, accounts):

@@ -9,11 +9,14 @@ import {IModelRegistry} from "../../contracts/interfaces/IModelRegistry.sol";
 import {INodeRegistry} from "../../contracts/interfaces/INodeRegistry.sol";
 import {BlockHeader} from "../../contracts/libraries/BlockHeader.sol";
 import {StakeTree} from "../../contracts/libraries/StakeTree.sol";
+import {MockVerifier} from "../../contracts/mocks/MockVerifier.sol";
+import {ProofVerifiers} from "../../contracts/proofs/ProofVerifiers.sol";
 import {JobId, VersionId} from "../../contracts/types/Ids.sol";
 import {Job, RefundReason, State} from "../../contracts/types/Job.sol";
 import {Node} from "../../contracts/types/Node.sol";
 import {Level, Request} from "../../contracts/types/Request.sol";
 import {Header} from "./utils/Header.sol";
+import {Hex} from "./utils/Hex.sol";
 import {vm} from "./utils/Vm.sol";
 
 /// @notice Actors, defaults and the steps of a job for all tests. A test that needs a default changed says so itself.
@@ -48,13 +51,28 @@ abstract contract Base {
     bytes32 internal constant OTHER = keccak256("another wrong output");
     uint256 internal constant WORKERS = 4;
 
+    bytes internal constant DESCRIPTOR = "a circuit";
+    bytes32 internal constant CIRCUIT = keccak256(DESCRIPTOR);
+    bytes32 internal constant WEIGHTS = keccak256("points of the weights");
+    bytes32 internal constant BINDING = keccak256("binding of the input");
+    bytes32 internal constant INPUT =
+        keccak256(abi.encode(uint256(1), uint256(0), keccak256("points of the input"), bytes32(0)));
+    bytes32 internal constant PAD = keccak256("points of the pad");
+    bytes internal constant MASKED = "the words of an output, each plus a word of the pad";
+
+    ProofVerifiers internal verifiers;
+    MockVerifier internal verifier;
+    uint32 internal verifierId;
     NodeRegistry internal nodes;
     ModelRegistry internal models;
     JobMarket internal market;
     VersionId internal version;
+    /// @dev A version with a circuit.
+    VersionId internal provable;
 
     address internal immutable owner = vm.addr(uint256(keccak256("owner")));
     address internal immutable requester = vm.addr(uint256(keccak256("requester")));
+    address internal immutable steward = vm.addr(uint256(keccak256("steward")));
     address internal immutable stranger = vm.addr(uint256(keccak256("stranger")));
     address internal immutable burn = 0x000000000000000000000000000000000000dEaD;
     address[] internal workers;
@@ -69,6 +87,10 @@ abstract contract Base {
         (nodes, models, market) = _deploy(_parameters());
         vm.prank(owner);
         version = models.publish(keccak256("manifest"), 0, PRICE, "file:///model");
+        verifier = new MockVerifier();
+        vm.prank(steward);
+        verifierId = verifiers.add(verifier);
+        provable = _publishProvable(owner, verifierId);
         for (uint256 i = 0; i < WORKERS; ++i) {
             workers.push(_worker(i));
             _register(_worker(i), _stake(i));
@@ -111,6 +133,13 @@ abstract contract Base {
         });
     }
 
+    /// @dev PROVED.
+    function _defaultProved() internal view returns (Request memory r) {
+        r = _default();
+        (r.version, r.level, r.seats, r.quorum) = (provable, Level.Proved, 1, 1);
+        r.inputCommitment = keccak256(abi.encode(BINDING, keccak256(abi.encode(INPUT, PAD))));
+    }
+
     function _worker(uint256 i) internal pure returns (address) {
         return vm.addr(uint256(keccak256(abi.encode("worker", i))));
     }
@@ -122,11 +151,41 @@ abstract contract Base {
 
     // ------------------------------------------------------------------------------------------------ deployment
 
+    /// @dev All but the list of verifiers, of which the first call makes one.
     function _deploy(IJobMarket.Parameters memory p) internal returns (NodeRegistry n, ModelRegistry m, JobMarket j) {
+        if (address(verifiers) == address(0)) verifiers = new ProofVerifiers();
         address predicted = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 2);
         n = new NodeRegistry(predicted, EPOCH, EXIT_DELAY, MINIMUM_STAKE);
-        m = new ModelRegistry();
+        m = new ModelRegistry(verifiers);
         j = new JobMarket(n, m, p);
+    }
+
+    /// @dev A manifest with the member that `registerCircuit` looks for, and where it begins.
+    function _manifest(bytes32 circuit, bytes32 weights) internal pure returns (bytes memory manifest, uint256 offset) {
+        bytes memory head = '{"arithmetic":{"f":8}';
+        bytes memory tail = ',"format":"cloister-model/1"}';
+        return (bytes.concat(head, _member(circuit, weights), tail), head.length);
+    }
+
+    function _member(bytes32 circuit, bytes32 weights) internal pure returns (bytes memory) {
+        return
+            bytes.concat(',"circuit":{"descriptor":"', Hex.digits(circuit), '","weights":"', Hex.digits(weights), '"}');
+    }
+
+    function _publishProvable(address by, uint32 number) internal returns (VersionId made) {
+        (bytes memory manifest, uint256 offset) = _manifest(CIRCUIT, WEIGHTS);
+        bytes32 hash = sha256(manifest);
+        vm.startPrank(by);
+        made = models.publish(hash, 0, PRICE, "file:///provable");
+        models.registerCircuit(
+            made, number, manifest, offset, CIRCUIT, WEIGHTS, DESCRIPTOR, _weightsProof(made, CIRCUIT, WEIGHTS)
+        );
+        vm.stopPrank();
+    }
+
+    function _weightsProof(VersionId of_, bytes32 circuit, bytes32 weights) internal view returns (bytes memory) {
+        bytes32 context = keccak256(abi.encode(block.chainid, address(models), of_));
+        return verifier.weightsProofOf(circuit, weights, context);
     }
 
     function _register(address worker, uint256 stake) internal {
@@ -262,6 +321,31 @@ abstract contract Base {
         market.reveal(id, committee, output, _salt(committee[seat]), hex"5ea1ed");
     }
 
+    /// @dev What `worker` would have to send for job `posted` of `market`.
+    function _proof(JobId posted, address worker) internal view returns (bytes memory) {
+        return verifier.proofOf(
+            CIRCUIT,
+            WEIGHTS,
+            INPUT,
+            _provedOutput(),
+            keccak256(abi.encode(block.chainid, address(market), posted, worker))
+        );
+    }
+
+    function _provedOutput() internal pure returns (bytes32) {
+        return keccak256(abi.encode(uint256(2), PAD, keccak256(MASKED)));
+    }
+
+    function _prove() internal {
+        _prove(_defaultProved(), _proof(id, committee[0]));
+    }
+
+    /// @dev The call alone, so that a test can expect what it does.
+    function _prove(Request memory r, bytes memory proof) internal {
+        vm.prank(committee[0]);
+        market.prove(r, requester, committee, BINDING, INPUT, PAD, MASKED, proof);
+    }
+
     function _refuse(uint256 seat) internal {
         vm.prank(committee[seat]);
         market.refuse(id, committee, 1);
@@ -274,8 +358,12 @@ abstract contract Base {
     }
 
     function _publish() internal {
+        _publish(_default());
+    }
+
+    function _publish(Request memory r) internal {
         vm.prank(stranger);
-        market.publish(_default(), requester, CIPHERTEXT);
+        market.publish(r, requester, CIPHERTEXT);
     }
 
     function _close() internal {

@@ -86,7 +86,7 @@ contract RequestTest is Base {
 
     /// JOB-4
     function test_request__other_levels__revert() public {
-        Level[3] memory levels = [Level.Attested, Level.Proved, Level.Split];
+        Level[2] memory levels = [Level.Attested, Level.Split];
         for (uint256 i = 0; i < levels.length; ++i) {
             Request memory r = _default();
             r.level = levels[i];
@@ -226,6 +226,7 @@ contract DeploymentTest is Base {
         vm.assertEq(abi.encode(market.parameters()), abi.encode(_parameters()));
         vm.assertEq(address(market.nodes()), address(nodes));
         vm.assertEq(address(market.models()), address(models));
+        vm.assertEq(address(market.verifiers()), address(verifiers));
         vm.assertEq(market.MAX_SEATS(), 15);
         vm.assertEq(market.SEALED_KEY(), 80);
         vm.assertEq(market.MAX_SEALED_OUTPUT(), 1072);

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from . import commitments
 from .commitments import NOBODY
-from .market import LARGEST_PUBLISHED, STATES, Parameters
+from .market import LARGEST_PUBLISHED, PROVED, STATES, Parameters
 
 
 def rebuild(events: Iterable[tuple[str, dict]], parameters: Parameters) -> dict[bytes, dict]:
@@ -12,7 +12,7 @@ def rebuild(events: Iterable[tuple[str, dict]], parameters: Parameters) -> dict[
     jobs: dict[bytes, dict] = {}
     committees: dict[bytes, list[str]] = {}
     for name, args in events:
-        if "id" not in args or name == "Credited":
+        if "id" not in args or name in {"Credited", "JobProved"}:  # JobSettled follows the latter
             continue
         job_id = bytes(args["id"])
         if name == "JobRequested":
@@ -21,7 +21,7 @@ def rebuild(events: Iterable[tuple[str, dict]], parameters: Parameters) -> dict[
                 "state": STATES.index("Open"),
                 "seats": request["seats"],
                 "quorum": request["quorum"],
-                "flags": 2 if request["ciphertextSize"] > LARGEST_PUBLISHED else 0,
+                "flags": 2 * (request["ciphertextSize"] > LARGEST_PUBLISHED) + 4 * (request["level"] == PROVED),
                 "committed": 0,
                 "revealed": 0,
                 "excused": 0,

@@ -2,19 +2,22 @@
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from . import commitments
+from . import commitments, statements
 from .commitments import NOBODY, Request
 from .registry import Refused, Registry, require
+from .statements import Circuit, Statement, Verifiers
 
 __all__ = ["BURN", "Job", "Market", "Parameters", "Refused"]
 
 BURN = "0x000000000000000000000000000000000000dEaD"
 STATES = ["None", "Open", "Ready", "Demanded", "Committed", "Settled", "Refunded"]
-AGREED = 1
+AGREED, PROVED = 1, 2
 LARGEST_PUBLISHED = 65536
 LARGEST_OUTPUT = 1072
+LARGEST_MASKED = 8192
 SEALED_KEY = 80
 
 
@@ -53,6 +56,10 @@ class Job:
         return self.request.ciphertext_size > LARGEST_PUBLISHED
 
     @property
+    def proved(self) -> bool:
+        return self.request.level == PROVED
+
+    @property
     def escrow(self) -> int:
         return self.request.seats * self.request.price
 
@@ -74,7 +81,7 @@ class Job:
             "state": STATES.index(self.state),
             "seats": self.request.seats,
             "quorum": self.request.quorum,
-            "flags": 1 * self.published + 2 * self.large,
+            "flags": 1 * self.published + 2 * self.large + 4 * self.proved,
             "committed": sum(1 << seat for seat in self.commitments),
             "revealed": sum(1 << seat for seat in self.outputs),
             "excused": sum(1 << seat for seat in self.excused),
@@ -93,7 +100,10 @@ class Market:
     address: str
     parameters: Parameters
     registry: Registry
+    verifiers: Verifiers
+    accepts: Callable[[Statement, bytes], bool]  # what the verifiers of this history say to a proof
     prices: dict[bytes, int] = field(default_factory=dict)  # of the versions that take jobs
+    circuits: dict[bytes, Circuit] = field(default_factory=dict)  # of the versions that have one
     jobs: dict[bytes, Job] = field(default_factory=dict)
     credits: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
@@ -106,9 +116,14 @@ class Market:
     # ---------------------------------------------------------------- requester
 
     def request(self, who: str, value: int, request: Request, *, now: int, block: int) -> bytes:
-        require(request.level == AGREED, "JOB-4")
-        require(2 <= request.seats <= 15, "JOB-3")
-        require(request.quorum <= request.seats < 2 * request.quorum, "JOB-3")
+        require(request.level in {AGREED, PROVED}, "JOB-4")
+        if request.level == PROVED:
+            require(request.seats == request.quorum == 1, "JOB-25")
+            require(request.version in self.circuits, "MODEL-7")
+            require(self.circuits[request.version].verifier not in self.verifiers.gone, "MODEL-7")
+        else:
+            require(2 <= request.seats <= 15, "JOB-3")
+            require(request.quorum <= request.seats < 2 * request.quorum, "JOB-3")
         require(self.prices.get(request.version) == request.price, "JOB-1, MODEL-2")
         require(value == request.seats * request.price, "JOB-1")
         job = commitments.job_id(self.chain_id, self.address, who, request)
@@ -161,6 +176,7 @@ class Market:
 
     def commit(self, who: str, job_id: bytes, committee: list[str], commitment: bytes, *, now: int, block: int) -> None:
         job = self._job(job_id, "Ready", now)
+        require(not job.proved, "JOB-27")
         seat = self._open_seat(job, committee, who)
         job.commitments[seat] = commitment
         self._maybe_open_reveals(job, now)
@@ -193,6 +209,43 @@ class Market:
         job.outputs[seat] = output
         if set(job.outputs) == set(job.commitments):
             self._settle(job, block)
+
+    def prove(
+        self,
+        who: str,
+        request: Request,
+        requester: str,
+        committee: list[str],
+        binding: bytes,
+        input_digest: bytes,
+        pad_points: bytes,
+        masked: bytes,
+        proof: bytes,
+        *,
+        now: int,
+        block: int,
+    ) -> None:
+        job_id = commitments.job_id(self.chain_id, self.address, requester, request)
+        job = self._job(job_id, "Ready", now)
+        require(job.proved, "JOB-27")
+        seat = self._open_seat(job, committee, who)
+        require(len(masked) <= LARGEST_MASKED, "JOB-29")
+        bound = statements.input_commitment(binding, statements.circuit_input(input_digest, pad_points))
+        require(bound == request.input_commitment, "JOB-26")
+        circuit = self.circuits[request.version]
+        require(circuit.verifier not in self.verifiers.gone, "VERIFIER-3")
+        output = statements.proved_output(pad_points, masked)
+        statement = Statement(
+            circuit=circuit.circuit,
+            weights=circuit.weights,
+            input=input_digest,
+            output=output,
+            context=statements.job_context(self.chain_id, self.address, job_id, who),
+        )
+        require(self.accepts(statement, proof), "JOB-28")
+        job.state, job.result = "Settled", output  # JOB-30
+        self._credit(job.committee[seat], request.price)
+        self._release(job, Counter(), block)
 
     def refuse(self, who: str, job_id: bytes, committee: list[str], reason: int, *, now: int, block: int) -> None:
         job = self._job(job_id, "Ready", now)
@@ -248,7 +301,8 @@ class Market:
     def _settle(self, job: Job, block: int) -> None:
         lock = job.request.price * self.parameters.stake_ratio
         wrong = lock * self.parameters.wrong_bps // 10_000
-        silent = 0 if job.large else lock * self.parameters.silent_bps // 10_000  # JOB-19
+        excused = job.large or (job.proved and self.circuits[job.request.version].verifier in self.verifiers.gone)
+        silent = 0 if excused else lock * self.parameters.silent_bps // 10_000  # JOB-19, JOB-31
         winner = None
         for output, votes in Counter(job.outputs.values()).items():
             if votes >= job.request.quorum:  # JOB-20

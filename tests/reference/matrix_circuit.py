@@ -215,6 +215,7 @@ def parse_descriptor(descriptor: bytes) -> Circuit:
     chunks = reader.number(4)
     require(version == 2 and zero == 0, "PROOF-1: version")
     require(stage_count <= 64, "PROOF-1: stages")
+    require(chunks <= 2**20, "PROOF-1: chunks")
     blocks = [Block(*(reader.number(size) for size in (2, 2, 2, 4))) for _ in range(stage_count + 1)]
     stages = [_read_stage(reader) for _ in range(stage_count)]
     reader.finish()

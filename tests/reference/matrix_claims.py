@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .matrix_circuit import PER_CHANNEL, Circuit, Entry
-from .matrix_points import R, eq
+from .matrix_points import R
 
 __all__ = ["Shape", "combine", "functionals", "public_terms", "table"]
 
 W, X, Y, BITS, MASK = "W", "X", "Y", "bits", "Mask"
 PUBLIC, COMMITTED, MASKED = range(3)  # kinds of inputs and outputs
-C_GIN, C_GHID, C_BIAS, C_X, C_BITS = 4, 5, 6, 7, 8  # in the Mask vector
+C_GIN, C_GHID, C_BIAS, C_X, C_Y, C_BITS = 4, 5, 6, 7, 8, 9  # in the Mask vector
 
 Functional = Counter[tuple[str, int]]
 
@@ -66,14 +66,11 @@ class Shape:
             for position in of.positions()
         ]
 
-    def padded(self, block: int) -> list[tuple[int, int]]:
-        """The same for all 2^e entries of a block."""
+    def selector(self, block: int) -> list[int]:
+        """Which of the 2^n rows are positions of a block, padding included."""
         of, m = self.circuit.blocks[block], self.circuit.m
-        return [
-            (instance * 2**m + of.offset + position, instance * 2**of.bits + position)
-            for instance in self.instances
-            for position in range(2**of.bits)
-        ]
+        starts = [instance * 2**m + of.offset for instance in self.instances]
+        return [start + position for start in starts for position in range(2**of.bits)]
 
     def bit(self, k: int, i: int) -> tuple[str, int]:
         return BITS, k * 2**self.n + i
@@ -96,13 +93,16 @@ def ceil_div(number: int, by: int) -> int:
 
 
 def table(rho: list[int]) -> list[int]:
-    """eq(ρ, i) for every i."""
-    return [eq(rho, i) for i in range(2 ** len(rho))]
+    """eq(ρ, i) for every i: each coordinate is the next higher bit of i."""
+    found = [1]
+    for x in rho:
+        found = [value * (1 - x) % R for value in found] + [value * x % R for value in found]
+    return found
 
 
-def functionals(shape: Shape, tau: list[int], lam: int, rho: list[int], tau_out: list[int]) -> dict[int, Functional]:
+def functionals(shape: Shape, tau: list[int], rho: list[int]) -> dict[int, Functional]:
     """Claim number -> functional, without the claims that are absent."""
-    circuit, at_tau, at_rho, at_out = shape.circuit, table(tau), table(rho), table(tau_out)
+    circuit, at_tau, at_rho = shape.circuit, table(tau), table(rho)
     b, m_hat = circuit.B, rho[0] * (1 - rho[0]) % R
     found: dict[int, Functional] = {}
     for k in range(b):
@@ -115,15 +115,14 @@ def functionals(shape: Shape, tau: list[int], lam: int, rho: list[int], tau_out:
         found[b + 2][MASK, C_GHID] = m_hat
         found[b + 3] = biases(shape, at_rho)
         found[b + 3][MASK, C_BIAS] = m_hat
-        found[b + 6] = outputs(shape, at_out)
     if shape.input_kind == COMMITTED:
         found[b + 4] = Counter({(X, index): at_rho[i] for i, index in shape.real(0)})
         found[b + 4][MASK, C_X] = m_hat
-    if circuit.stages and circuit.sigma:
-        low = [(i, k) for i, _ in shape.padded(0) for k in range(circuit.sigma)]
-        found[b + 5] = Counter({shape.bit(k, i): at_tau[i] * pow(lam, k, R) % R for i, k in low})
+    if circuit.stages and shape.output_kind != PUBLIC:
+        found[b + 5] = Counter({(Y, index): at_rho[i] for i, index in shape.real(-1)})
+        found[b + 5][MASK, C_Y] = m_hat
     half = pow(2, -1, R)
-    found[b + 7] = Counter({(MASK, at): (pow(rho[i], e, R) - half) % R for at, i, e in shape.mask_rounds()})
+    found[b + 6] = Counter({(MASK, at): (pow(rho[i], e, R) - half) % R for at, i, e in shape.mask_rounds()})
     return found
 
 
@@ -160,20 +159,6 @@ def biases(shape: Shape, at_rho: list[int]) -> Functional:
                 at = stage.bias + 2 * (channel if stage.bias_kind == PER_CHANNEL else position)
                 found[W, at] += weight
                 found[W, at + 1] += 2**16 * weight
-    return found
-
-
-def outputs(shape: Shape, at_out: list[int]) -> Functional:
-    """Claim B+6."""
-    circuit = shape.circuit
-    found: Functional = Counter()
-    for i, index in shape.padded(-1):
-        for k in range(circuit.s, circuit.B):
-            found[shape.bit(k, i)] += 2 ** (k - circuit.s) * at_out[index]
-    if shape.output_kind != PUBLIC:
-        sign = -1 if shape.output_kind == COMMITTED else 1
-        for _, index in shape.real(-1):
-            found[Y, index] += sign * at_out[index]
     return found
 
 

@@ -8,16 +8,20 @@ from eth_utils import keccak
 from py_ecc.optimized_bls12_381 import (
     FQ,
     FQ2,
+    FQ12,
     G1,
     G2,
     Z1,
     add,
     b,
     curve_order,
+    double,
     field_modulus,
+    final_exponentiate,
     is_inf,
     is_on_curve,
     multiply,
+    neg,
     pairing,
 )
 
@@ -69,15 +73,21 @@ def decode_point(data: bytes) -> Point:
 
 
 def linear_combination(terms: Iterable[tuple[int, Point]]) -> Point:
+    """Σ coefficient·point: bit by bit from the highest, all terms together."""
+    reduced = [(coefficient % R, point) for coefficient, point in terms]
     total = Z1
-    for coefficient, point in terms:
-        total = add(total, multiply(point, coefficient % R))
+    for k in reversed(range(R.bit_length())):
+        total = double(total)
+        for coefficient, point in reduced:
+            if coefficient >> k & 1:
+                total = add(total, point)
     return total
 
 
 def same_pairing(left: Point, right: Point, tau_h: tuple[FQ2, FQ2, FQ2] = TAU_H) -> bool:
-    """e(left, H) = e(right, τH)."""
-    return pairing(G2, left) == pairing(tau_h, right)
+    """e(left, H) = e(right, τH), as e(left, H)·e(-right, τH) = 1."""
+    product = pairing(G2, left, final_exponentiate=False) * pairing(tau_h, neg(right), final_exponentiate=False)
+    return final_exponentiate(product) == FQ12.one()
 
 
 def eq(rho: list[int], index: int) -> int:

@@ -63,10 +63,10 @@ class Statement:
         given = input_digest(shape.input_kind, shape.beta, self.points[X], self.inputs)
         return keccak(self.descriptor), keccak(self.points[W]), given, output
 
-    def public_at(self, block: int, words: list[int], eq_table: list[int], *, in_block: bool) -> int:
-        """Σ over real entries of a block of eq(·, index)·word."""
-        indices = [pair[1 if in_block else 0] for pair in self.shape.real(block)]
-        return sum(eq_table[index] * word for index, word in zip(indices, words, strict=True)) % R
+    def public_at(self, block: int, words: list[int], at_rho: list[int]) -> int:
+        """The public words of a block, as a function on all rows, at ρ."""
+        rows = [row for row, _ in self.shape.real(block)]
+        return sum(at_rho[row] * word for row, word in zip(rows, words, strict=True)) % R
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Messages:
     rounds: list[bytes]
     values: bytes
     c_s: bytes
-    a1: bytes
+    evaluation: bytes  # 1/z and a1
     c_w: bytes
     c_w2: bytes
 
@@ -93,8 +93,7 @@ class Examined:
     delta: int
     rho: list[int]
     last_claim: int
-    values: dict[str, int]  # G_in, G_hid, bias, x, and b_0 …
-    tau_out: list[int]
+    values: dict[str, int]  # G_in, G_hid, bias, x, y, and b_0 …
     mu: int
     z: int
     gamma: int
@@ -174,10 +173,10 @@ def parse(proof: bytes) -> tuple[Statement, Messages]:
             words = read_integers(reader, shape, -1, circuit.B - 1 - circuit.s)
         if output_kind == MASKED:
             words = [field(reader.take(32)) for _ in shape.real(-1)]
-    values = circuit.B + 3 * bool(circuit.stages) + (input_kind == COMMITTED)
+    values = circuit.B + 3 * bool(circuit.stages) + (input_kind == COMMITTED) + (output_kind != PUBLIC)
     first = reader.take(128 * (shape.chunks(BITS) + 1))
     rounds = [reader.take(32 * degree) for degree in shape.degrees]
-    messages = Messages(first, rounds, *(reader.take(size) for size in (32 * values, 128, 32, 128, 128)))
+    messages = Messages(first, rounds, *(reader.take(size) for size in (32 * values, 128, 64, 128, 128)))
     reader.finish()
     return Statement(shape, descriptor, points, inputs, words), messages
 
@@ -202,7 +201,6 @@ def examine(circuit: bytes, weights: bytes, input: bytes, output: bytes, context
     digests = statement.digests()
     require(digests == (circuit, weights, input, output), "PROOF-5: the digests of another statement")
     shape, n = statement.shape, statement.shape.n
-    points = decode_points(statement, messages)
 
     opened = encode(["bytes32"] * 6 + ["uint256"], [DOMAIN, context, *digests, shape.beta])
     transcript = Transcript(opened)
@@ -210,26 +208,27 @@ def examine(circuit: bytes, weights: bytes, input: bytes, output: bytes, context
     tau, lam, delta = transcript.challenges(0, n), transcript.challenge(n), transcript.challenge(n + 1)
     last_claim, rho = sumcheck(transcript, messages.rounds)
     transcript.absorb(messages.values)
-    values = name_values(statement, split(messages.values), rho)
-    out_bits = shape.circuit.blocks[-1].bits + shape.beta if shape.circuit.stages else 0
-    tau_out, mu = transcript.challenges(0, out_bits), transcript.challenge(out_bits)
+    values = name_values(statement, split(messages.values))
+    mu = transcript.challenge(0)
     transcript.absorb(messages.c_s)
     z = transcript.challenge(0)
-    transcript.absorb(messages.a1)
+    transcript.absorb(messages.evaluation)
     gamma = transcript.challenge(0)
     transcript.absorb(messages.c_w)
     omega = transcript.challenge(0)
-    require(z != 0 and z * z % R != 1, "PROOF-5: z")
+    require(z * z % R != 1, "PROOF-5: z")
+    require(split(messages.evaluation)[0] * z % R == 1, "PROOF-5: 1/z")
+    points = decode_points(statement, messages)
 
-    g = (last_claim - summand(shape.circuit, values, lam, delta, inner_product(tau, rho))) % R
-    sums = functionals(shape, tau, lam, rho, tau_out)
-    targets = claim_values(statement, values, g, table(tau), table(rho), table(tau_out))
+    g = (last_claim - summand(statement, values, tau, lam, delta, rho)) % R
+    sums = functionals(shape, tau, rho)
+    targets = claim_values(shape, values, g, table(tau), table(rho))
     claims = {number: (sums[number], targets[number]) for number in sums}
     v = sum(pow(mu, number, R) * value for number, (_, value) in claims.items()) % R
     u = combine(shape, sums, mu)
     left, right = opening(points, u, v, messages, z, gamma, omega)
     return Examined(
-        statement, messages, tau, lam, delta, rho, last_claim, values, tau_out, mu, z, gamma, omega, g, claims, v, u,
+        statement, messages, tau, lam, delta, rho, last_claim, values, mu, z, gamma, omega, g, claims, v, u,
         left, right,
     )  # fmt: skip
 
@@ -265,47 +264,51 @@ def sumcheck(transcript: Transcript, rounds: list[bytes]) -> tuple[int, list[int
     return claim, rho
 
 
-def name_values(statement: Statement, sent: list[int], rho: list[int]) -> dict[str, int]:
-    """The values of step 3 by name; absent ones are 0, and x̂ of a public input is computed."""
+def name_values(statement: Statement, sent: list[int]) -> dict[str, int]:
+    """The values of step 3 by name; absent ones are 0."""
     shape, left = statement.shape, list(sent)
-    names = ["G_in", "G_hid", "bias"]
-    values = dict.fromkeys(names, 0)
+    values = dict.fromkeys(["G_in", "G_hid", "bias", "x", "y"], 0)
     if shape.circuit.stages:
-        values = {name: left.pop(0) for name in names}
+        values |= {name: left.pop(0) for name in ("G_in", "G_hid", "bias")}
     if shape.input_kind == COMMITTED:
         values["x"] = left.pop(0)
-    else:
-        values["x"] = statement.public_at(0, statement.inputs, table(rho), in_block=False)
+    if shape.output_kind != PUBLIC:
+        values["y"] = left.pop(0)
     return values | {f"b_{k}": left.pop(0) for k in range(shape.circuit.B)}
 
 
-def summand(circuit: Circuit, values: dict[str, int], lam: int, delta: int, e: int) -> int:
+def summand(statement: Statement, values: dict[str, int], tau: list[int], lam: int, delta: int, rho: list[int]) -> int:
     """F̂ of section 5."""
+    shape, circuit, at_rho = statement.shape, statement.shape.circuit, table(rho)
     b, s, sigma = circuit.B, circuit.s, circuit.sigma
     bit = [values[f"b_{k}"] for k in range(b)]
     read = sum(2 ** (k - sigma) * bit[k] for k in range(sigma, b)) - 2**circuit.t
     rectified = bit[b - 1] * sum(2 ** (k - s) * bit[k] for k in range(s, b - 1))
-    rows = values["bias"] + 2**sigma * values["x"] + 2 ** (b - 1) - sum(2**k * bit[k] for k in range(b))
-    boolean = sum(pow(lam, 2 * k, R) * (bit[k] ** 2 - bit[k]) for k in range(b))
-    return (values["G_in"] * read + values["G_hid"] * rectified + e * (rows + delta * boolean)) % R
+    x = values["x"] if shape.input_kind == COMMITTED else statement.public_at(0, statement.inputs, at_rho)
+    rows = values["bias"] + 2**sigma * x + 2 ** (b - 1) - sum(2**k * bit[k] for k in range(b))
+    rows += delta * sum(pow(lam, 2 * k, R) * (bit[k] ** 2 - bit[k]) for k in range(b))
+    if circuit.stages:
+        low = sum(pow(lam, 2 * k, R) * bit[k] for k in range(sigma))
+        answer = sum(2 ** (k - s) * bit[k] for k in range(s, b)) - 2 ** (b - 1 - s)
+        in_input, in_output = (sum(at_rho[row] for row in shape.selector(block)) for block in (0, -1))
+        rows += delta**2 * in_input * low + delta**3 * (in_output * answer - answered(statement, values["y"], at_rho))
+    return (values["G_in"] * read + values["G_hid"] * rectified + inner_product(tau, rho) * rows) % R
 
 
-def claim_values(
-    statement: Statement, values: dict[str, int], g: int, at_tau: list[int], at_rho: list[int], at_out: list[int]
-) -> dict[int, int]:
+def answered(statement: Statement, committed: int, at_rho: list[int]) -> int:
+    """Y~(ρ): committed, public, or public less the committed pad."""
+    if statement.shape.output_kind == COMMITTED:
+        return committed
+    return statement.public_at(-1, statement.words, at_rho) - committed
+
+
+def claim_values(shape: Shape, values: dict[str, int], g: int, at_tau: list[int], at_rho: list[int]) -> dict[int, int]:
     """Claim number -> value (of absent claims too)."""
-    shape, circuit = statement.shape, statement.shape.circuit
-    b = circuit.B
+    b = shape.circuit.B
     found = {1 + k: values[f"b_{k}"] for k in range(b)}
     found[b + 1] = values["G_in"] - public_terms(shape, at_tau, at_rho, read_input=True)
     found[b + 2] = values["G_hid"] - public_terms(shape, at_tau, at_rho, read_input=False)
-    found[b + 3] = values["bias"]
-    found[b + 4] = values["x"]
-    found[b + 5] = 0
-    found[b + 6] = 2 ** (b - 1 - circuit.s)
-    if statement.words:
-        found[b + 6] += statement.public_at(-1, statement.words, at_out, in_block=True)
-    found[b + 7] = g
+    found |= {b + 3: values["bias"], b + 4: values["x"], b + 5: values["y"], b + 6: g}
     return found
 
 
@@ -321,7 +324,7 @@ def opening(
     """Section 7: [L] + ω·C_w' and C_w'."""
     inverse = pow(z, -1, R)
     first, second = omega - inverse, gamma * (omega - z)  # what multiplies A - a1, and E - e1
-    a1 = field(messages.a1)
+    a1 = split(messages.evaluation)[1]
     e1 = 2 * v - a1
     c_s, c_w, c_w2 = (decode_point(data) for data in (messages.c_s, messages.c_w, messages.c_w2))
     terms = [(first * powers_sum(u[t], inverse) + second * powers_sum(u[t], z), point) for t, point in points.items()]

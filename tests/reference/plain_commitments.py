@@ -67,6 +67,16 @@ def hkdf(key: bytes, info: str) -> bytes:
     return hmac.digest(pseudorandom, info.encode("ascii") + b"\x01", "sha256")
 
 
+def scalar(key: bytes, info: str) -> int:
+    """RFC 5869 with an empty salt, one block and a half of output, modulo the order of BLS12-381's groups."""
+    first = hkdf(key, info)
+    second = hmac.digest(hmac.digest(bytes(32), key, "sha256"), first + info.encode("ascii") + b"\x02", "sha256")
+    return int.from_bytes(first + second[:16], "big") % GROUP_ORDER
+
+
+GROUP_ORDER = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
+
+
 def x25519_public(private: bytes) -> bytes:
     """RFC 7748, section 5: the Montgomery ladder from the base point 9."""
     p = 2**255 - 19
@@ -136,8 +146,16 @@ def secret_hash(seed_secret: bytes) -> bytes:
     return keccak(seed_secret)
 
 
-def input_commitment(job_secret: bytes, response_key: bytes, plaintext: bytes) -> bytes:
-    return keccak(tag("input") + job_secret + response_key + keccak(plaintext) + ZERO)
+def input_binding(job_secret: bytes, response_key: bytes, plaintext: bytes) -> bytes:
+    return keccak(tag("input") + job_secret + response_key + keccak(plaintext))
+
+
+def circuit_input(input_digest: bytes, pad_digest: bytes) -> bytes:
+    return keccak(input_digest + pad_digest)
+
+
+def input_commitment(binding: bytes, on_chain: bytes = ZERO) -> bytes:
+    return keccak(binding + on_chain)
 
 
 def sealed_key_info(
@@ -177,6 +195,18 @@ def commitment(
     return keccak(number(chain_id) + address(market) + job + number(round_) + address(worker) + committed + salt)
 
 
+def masked_output(pad_digest: bytes, masked: bytes) -> bytes:
+    return keccak(number(2) + pad_digest + keccak(masked))
+
+
+def proof_context(chain_id: int, market: str, job: bytes, worker: str) -> bytes:
+    return keccak(number(chain_id) + address(market) + job + address(worker))
+
+
+def weights_context(chain_id: int, registry: str, version: bytes) -> bytes:
+    return keccak(number(chain_id) + address(registry) + version)
+
+
 def sealed_output_info(chain_id: int, market: str, job: bytes, worker: str, committed: bytes) -> bytes:
     return keccak(tag("sealed-output") + number(chain_id) + address(market) + job + address(worker) + committed)
 
@@ -212,6 +242,10 @@ def vectors() -> dict[str, Any]:
     output_secret = hkdf(job_secret, "cloister/1/output-secret")
     manifest_hash = hashlib.sha256(manifest).digest()
     version = version_id(chain_id, registry, owner, manifest_hash)
+    binding = input_binding(job_secret, response_key, plaintext)
+    input_digest = hashlib.sha256(b"points of C_X").digest()
+    pad_digest = hashlib.sha256(b"points of the pad").digest()
+    masked = b"".join(number((word + pad) % GROUP_ORDER) for word, pad in ((-5, 3), (70_000, GROUP_ORDER - 1)))
     request = {
         "nonce": nonce,
         "version": version,
@@ -219,7 +253,7 @@ def vectors() -> dict[str, Any]:
         "seats": 3,
         "quorum": 2,
         "pricePerSeat": 10**15 + 7,
-        "inputCommitment": input_commitment(job_secret, response_key, plaintext),
+        "inputCommitment": input_commitment(binding),
         "ciphertextHash": hashlib.sha256(ciphertext).digest(),
         "ciphertextSize": len(ciphertext),
         "responseKey": response_key,
@@ -248,6 +282,9 @@ def vectors() -> dict[str, Any]:
             "keyEpoch": key_epoch,
             "round": round_,
             "committee": committee,
+            "inputDigest": input_digest,
+            "padDigest": pad_digest,
+            "masked": masked,
         },
         "tags": {name: tag(name) for name in ("input", "sealed-key", "output", "sealed-output")},
         "requester": {
@@ -272,6 +309,7 @@ def vectors() -> dict[str, Any]:
             "versionId": version,
             "jobId": job,
             "secretHash": request["secretHash"],
+            "inputBinding": binding,
             "inputCommitment": request["inputCommitment"],
             "sealedKeyInfo": sealed_key_info(chain_id, market, job, requester, request, worker, key_epoch),
             "seed": seed(job, prevrandao, seed_secret),
@@ -279,6 +317,17 @@ def vectors() -> dict[str, Any]:
             "outputCommitment": committed,
             "commitment": commitment(chain_id, market, job, round_, worker, committed, its_salt),
             "sealedOutputInfo": sealed_output_info(chain_id, market, job, worker, committed),
+        },
+        "proved": {
+            "circuitInput": circuit_input(input_digest, pad_digest),
+            "inputCommitment": input_commitment(binding, circuit_input(input_digest, pad_digest)),
+            "maskedOutput": masked_output(pad_digest, masked),
+            "proofContext": proof_context(chain_id, market, job, worker),
+            "weightsContext": weights_context(chain_id, registry, version),
+        },
+        "scalars": {
+            info: number(scalar(job_secret, f"cloister/1/{info}"))
+            for info in ("input-blinding/0", "pad-blinding/1", "output-pad/2")
         },
     }
     shown: dict[str, Any] = _shown(found)

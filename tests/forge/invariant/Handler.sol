@@ -55,7 +55,11 @@ contract Handler is Base {
         r.nonce = _posted.length;
         r.seats = uint8(2 + entropy % 4);
         r.quorum = uint8(r.seats / 2 + 1 + (entropy >> 8) % (r.seats - r.seats / 2));
-        r.pricePerSeat = uint96(models.priceOf(version));
+        if (entropy >> 32 & 3 == 0) {
+            r = _defaultProved();
+            r.nonce = _posted.length;
+        }
+        r.pricePerSeat = uint96(models.priceOf(r.version));
         if (entropy >> 16 & 7 == 0) r.ciphertextSize = 1 << 20;
         address who = entropy >> 24 & 1 == 0 ? requester : stranger;
         uint256 escrow = uint256(r.seats) * r.pricePerSeat;
@@ -136,6 +140,17 @@ contract Handler is Base {
         models.setPrice(version, uint88(1 + _shuffle(entropy) % (5 * uint256(PRICE))));
     }
 
+    /// @dev The steward gives up the verifier; another comes, and with it another version by another owner.
+    function changeVerifier(uint256 entropy) external {
+        if (_shuffle(entropy) % 4 != 0) return;
+        vm.startPrank(steward);
+        verifiers.remove(verifierId);
+        verifierId = verifiers.add(verifier);
+        vm.stopPrank();
+        provable = _publishProvable(vm.addr(uint256(keccak256(abi.encode("owner", verifierId)))), verifierId);
+        ++seen["verifier removed"];
+    }
+
     // ------------------------------------------------------------------------------------------------ steps
 
     function _open(Posted storage p, Job memory j, uint256 dice) private {
@@ -177,6 +192,7 @@ contract Handler is Base {
             }
             uint256 end = uint256(j.deadline) + (commits >= j.quorum ? REVEAL_WINDOW : 0);
             if (block.timestamp <= end) vm.warp(end + 1);
+            if (j.flags & 4 != 0) return _closeUnproved(p, j);
             market.close(p.id, p.committee);
             ++seen["closed from ready"];
             return;
@@ -188,7 +204,9 @@ contract Handler is Base {
         }
         vm.assertLt(open, seats, "a ready job without an open seat");
         address worker = p.committee[seat];
-        if (dice < 88) {
+        if (dice < 88 && j.flags & 4 != 0) {
+            _proveStep(p, worker, entropy >> 8);
+        } else if (dice < 88) {
             // One in eleven computes something else.
             bytes32 output = entropy >> 8 & 15 == 0 ? WRONG : (entropy >> 8 & 31 == 1 ? OTHER : RIGHT);
             bytes32 commitment = _commitment(p.id, worker, output);
@@ -200,7 +218,7 @@ contract Handler is Base {
             vm.prank(worker);
             market.refuse(p.id, p.committee, uint8(entropy >> 8));
             ++seen["refused"];
-        } else if (dice < 97 && j.flags == 0) {
+        } else if (dice < 97 && j.flags & 3 == 0) {
             vm.deal(worker, worker.balance + DEPOSIT);
             vm.prank(worker);
             market.demand{value: DEPOSIT}(p.id, p.committee);
@@ -209,6 +227,37 @@ contract Handler is Base {
         } else {
             vm.warp(uint256(j.deadline) + 1);
         }
+    }
+
+    /// JOB-27, JOB-28, VERIFIER-3: only a proof for this worker and job counts, and only while the verifier is listed.
+    function _proveStep(Posted storage p, address worker, uint256 entropy) private {
+        uint256 kind = entropy % 8;
+        bytes memory proof = _proof(kind == 0 ? JobId.wrap(0) : p.id, kind == 1 ? stranger : worker);
+        bool removed = _unlisted(p.request);
+        bytes memory call =
+            abi.encodeCall(market.prove, (p.request, p.requester, p.committee, BINDING, INPUT, PAD, MASKED, proof));
+        vm.prank(worker);
+        (bool done,) = address(market).call(call);
+        vm.assertTrue(done == (kind > 1 && !removed), "JOB-28: a proof");
+        if (done) ++seen["proved"];
+        else if (!removed) ++seen["not proved"];
+        else vm.warp(uint256(market.job(p.id).deadline) + 1);
+    }
+
+    /// JOB-19, JOB-31: what silence costs.
+    function _closeUnproved(Posted storage p, Job memory j) private {
+        address worker = p.committee[0];
+        uint256 stake = nodes.node(worker).stake;
+        bool excused = _unlisted(p.request) || j.flags & 2 != 0;
+        market.close(p.id, p.committee);
+        uint256 loss = excused ? 0 : uint256(j.lockEach) * SILENT_BPS / 10_000;
+        vm.assertEq(stake - nodes.node(worker).stake, loss, "JOB-31: penalty");
+        ++seen[excused ? "closed unproved and excused" : "closed unproved"];
+    }
+
+    function _unlisted(Request memory r) private view returns (bool) {
+        (uint32 number,,) = models.circuitOf(r.version);
+        return verifiers.isRemoved(number);
     }
 
     function _demandedStep(Posted storage p, Job memory j, uint256 dice) private {

@@ -17,7 +17,7 @@ contract InvariantsTest {
     }
 
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](12);
+        bytes4[] memory selectors = new bytes4[](13);
         // Repeated: most calls move a job on.
         for (uint256 i = 0; i < 6; ++i) {
             selectors[i] = _handler.progress.selector;
@@ -28,6 +28,7 @@ contract InvariantsTest {
         selectors[9] = _handler.changeStake.selector;
         selectors[10] = _handler.payOut.selector;
         selectors[11] = _handler.changePrice.selector;
+        selectors[12] = _handler.changeVerifier.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(_handler), selectors);
     }
@@ -37,7 +38,7 @@ contract InvariantsTest {
         targets[0] = address(_handler);
     }
 
-    /// MONEY-1, MONEY-4, NODE-5, NODE-6, DRAW-2; and after each run JOB-24, MONEY-2, NODE-3
+    /// MONEY-1, MONEY-4, NODE-5, NODE-6, DRAW-2, JOB-28, JOB-31; and after each run JOB-24, MONEY-2, NODE-3
     function invariant_money_locks_and_weights_add_up() public {
         _handler.checkMoney();
         _handler.checkLocks();
@@ -65,7 +66,8 @@ contract HandlerReachesEverythingTest {
             else if (act % 16 == 11) handler.wait(entropy);
             else if (act % 16 < 14) handler.changeStake(entropy);
             else if (act % 16 == 14) handler.payOut(entropy);
-            else handler.changePrice(entropy);
+            else if (i % 2 == 0) handler.changePrice(entropy);
+            else handler.changeVerifier(entropy);
             if (i % 50 == 0) {
                 handler.checkMoney();
                 handler.checkLocks();
@@ -73,7 +75,7 @@ contract HandlerReachesEverythingTest {
             }
         }
         handler.checkEnded();
-        string[22] memory things = [
+        string[27] memory things = [
             "posted",
             "not delivered",
             "committee too small",
@@ -95,7 +97,12 @@ contract HandlerReachesEverythingTest {
             "exiting",
             "left",
             "came back",
-            "paid out"
+            "paid out",
+            "proved",
+            "not proved",
+            "closed unproved",
+            "closed unproved and excused",
+            "verifier removed"
         ];
         for (uint256 i = 0; i < things.length; ++i) {
             vm.assertGt(handler.seen(things[i]), 0, things[i]);
