@@ -33,6 +33,8 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 ANVIL := $(TOOLCHAIN)/.installed-anvil
 TOOLS := $(TOOLCHAIN)/.installed-all
+EZKL := $(TOOLCHAIN)/ezkl/.installed
+NETWORKS ?= A,B,C,M512
 
 PIP := $(BIN)/python -m pip install --quiet --quiet --no-build-isolation --constraint $(PINS)/constraints.txt
 PYTHON_PINS := pyproject.toml $(PINS)/constraints.txt
@@ -57,6 +59,10 @@ demo: $(RUNTIME) $(ANVIL) ## the main job, end to end, on a chain and machines o
 .PHONY: bench-gas
 bench-gas: $(RUNTIME) $(ANVIL) ## what each transaction costs
 	@$(BIN)/python bench/gas.py
+
+.PHONY: bench-proof
+bench-proof: $(RUNTIME) $(ANVIL) $(EZKL) ## proofs beside EZKL's: NETWORKS=A,B,C,M512 (M1792 needs 20 GB)
+	@$(BIN)/python bench/proof.py --networks $(NETWORKS)
 
 .PHONY: bench-worker
 bench-worker: $(RUNTIME) $(ANVIL) ## what an idle worker uses, and how long a job takes
@@ -129,6 +135,10 @@ fmt: $(DEV) $(TOOLS) ## format Python and Solidity
 artifacts: $(DEV) $(TOOLS) ## compile the contracts and rewrite the committed artifacts
 	@$(BIN)/python scripts/export_artifacts.py
 
+.PHONY: vectors
+vectors: $(DEV) ## prove the vectors of tests/vectors/proofs again
+	@$(BIN)/python scripts/proof_vectors.py
+
 .PHONY: models-check
 models-check: $(DEV) ## train and package the models again, and compare with the committed ones
 	@$(BIN)/python scripts/train_models.py --check
@@ -181,3 +191,13 @@ $(TOOLS): $(NODE_PINS) | $(DEV)
 	@rm -f $@; mkdir -p $(@D)
 	@$(BIN)/python scripts/bootstrap.py
 	@touch $@ $(ANVIL)
+
+# EZKL pins other versions of what we use, so it lives apart.
+$(EZKL): bench/ezkl/requirements.txt bench/ezkl/package.json
+	@echo "installing EZKL into $(@D) (for comparison only)"
+	@rm -rf $(@D); $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --quiet -r bench/ezkl/requirements.txt
+	@cp bench/ezkl/package.json $(@D)/
+	@npm_config_cache=$(ROOT)/$(TOOLCHAIN)/npm-cache npm install --prefix $(@D) --ignore-scripts --no-package-lock \
+		--no-audit --no-fund --loglevel=error
+	@touch $@

@@ -1,7 +1,8 @@
 """`make demo`: a local testnet on which wallets pay for inference and one worker in four lies.
 
-Prints what happens as the chain tells it, a table at the end, and writes .demo/report.json. Exits with 1 if any answer
-differs from the model run locally, if the liar is not slashed, or if one wei is unaccounted for.
+Each network answers three jobs by agreement and one with a zero-knowledge proof that the chain checks. Prints what
+happens as the chain tells it, tables at the end, and writes .demo/report.json. Exits with 1 if any answer differs from
+the model run locally, if the liar is not slashed, or if one wei is unaccounted for.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from cloister.chain.follower import Follower, Rollback
 from cloister.client import Client
 from cloister.devnet.accounting import Books
 from cloister.devnet.testnet import Testnet
+from cloister.domain.answer import RefusalReason
 from cloister.domain.errors import CloisterError
 from cloister.domain.events import (
     JobEvent,
+    JobProved,
     JobRefunded,
     JobRequested,
     JobSettled,
@@ -38,6 +41,7 @@ from cloister.domain.events import (
     OutputCommitted,
     OutputRevealed,
     RevealsOpened,
+    SeatRefused,
 )
 from cloister.domain.ids import NOBODY, JobId, hexed
 from cloister.domain.request import Assurance
@@ -46,9 +50,11 @@ from cloister.fixedpoint import HeldOut, Package, load_heldout, load_package
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ("breast-cancer", "digits", "digits-cnn")
 ROWS_PER_MODEL = 3
-LEVEL = Assurance.parse("agreed(3,2)")
+AGREED, PROVED = Assurance.parse("agreed(3,2)"), Assurance.parse("proved")
 PRICE = 10**15
 """Wei per agreeing worker."""
+MOST_TRIES = 12
+"""A proved job is posted again when the liar was drawn: it has no proof of a lie, and refuses."""
 EXTRA_JOBS = 12
 """The liar is drawn for three jobs in four; should it be in none of the first nine, so many more are posted for it."""
 
@@ -63,6 +69,7 @@ class Task:
     package: Package
     heldout: HeldOut
     row: int
+    level: Assurance
 
     def input(self) -> Any:
         """The row as a batch of one."""
@@ -75,12 +82,16 @@ class Outcome:
 
     job_id: JobId
     model: str
+    level: Assurance
     label: str
     expected: str
     got: str | None
     matches_reference: bool
     gas: dict[str, int]
     seconds: float
+    proof_seconds: float | None
+    proof_checked: bool
+    tries: int
 
 
 def main() -> int:
@@ -122,7 +133,8 @@ def demonstrate(net: Testnet) -> int:
     slashes = net.network.nodes.slashes(net.deployment.block)
     withdraw(net)
     problems = books.problems()
-    show(outcomes)
+    for level in (AGREED, PROVED):
+        show(level, [outcome for outcome in outcomes if outcome.level == level])
 
     liar = net.workers[-1]
     slashed = [{"worker": net.name_of(s.worker), "address": s.worker, "wei": str(s.amount)} for s in slashes]
@@ -130,6 +142,8 @@ def demonstrate(net: Testnet) -> int:
         problems.append("an honest worker was slashed")
     if not slashes:
         problems.append("the liar was not slashed")
+    unchecked = [o for o in outcomes if o.level == PROVED and not o.proof_checked]
+    problems += [f"the proof of job {hexed(o.job_id)} was not checked here" for o in unchecked]
     problems += [f"job {hexed(o.job_id)} differs from the reference" for o in outcomes if not o.matches_reference]
     report = {
         "jobs": [as_json(outcome) for outcome in outcomes],
@@ -150,14 +164,19 @@ def demonstrate(net: Testnet) -> int:
 
 
 def publish(net: Testnet) -> list[list[Task]]:
-    """Publishes the three models; returns the rows to run, by model."""
+    """Publishes the three models and registers their circuits; returns the rows to run, by model."""
     tasks = []
     with net.client() as owner:
         for model in MODELS:
             package, heldout = load_package(ROOT / "models" / model), load_heldout(ROOT / "models" / model)
-            version = owner.publish(package, PRICE)
+            version = owner.publish_provable(package, PRICE)
             say(f"model {model}: version {short(version)}, {PRICE / 1e18} ether per agreeing worker")
-            tasks.append([Task(model, package, heldout, row) for row in range(ROWS_PER_MODEL)])
+            registered = owner.journal.find(f"register-circuit:{hexed(version)}")
+            receipt = None if registered is None else owner.sender.receipt(registered.hash)
+            if receipt is not None:
+                say(f"model {model}: weights proved to be integers, circuit registered ({receipt.gas_used:,} gas)")
+            levels = [AGREED] * ROWS_PER_MODEL + [PROVED]
+            tasks.append([Task(model, package, heldout, row, level) for row, level in enumerate(levels)])
     return tasks
 
 
@@ -168,13 +187,17 @@ def run(net: Testnet, requester: int, tasks: list[Task]) -> list[Outcome]:
         for task in tasks:
             version = version_of(client, task.package)
             began = time.monotonic()
-            posted.append((task, began, client.request(version, task.input(), LEVEL)))
+            posted.append((task, began, client.request(version, task.input(), task.level)))
         return [finish(net, client, task, began, job_id) for task, began, job_id in posted]
 
 
 def finish(net: Testnet, client: Client, task: Task, began: float, job_id: JobId) -> Outcome:
     """Waits for a job and compares its answer with the model run here."""
-    result = client.wait(job_id, timeout=120)
+    result, tries = client.wait(job_id, timeout=120), 1
+    while task.level == PROVED and result.outputs is None and tries < MOST_TRIES:
+        began = time.monotonic()
+        job_id = client.request(version_of(client, task.package), task.input(), task.level)
+        result, tries = client.wait(job_id, timeout=120), tries + 1
     seconds = time.monotonic() - began
     reference = task.package.run(task.input())
     labels = task.package.manifest.labels
@@ -182,13 +205,26 @@ def finish(net: Testnet, client: Client, task: Task, began: float, job_id: JobId
     return Outcome(
         job_id,
         task.model,
+        task.level,
         str(labels[task.heldout.labels[task.row]]),
         str(labels[reference[0].argmax()]),
         result.predictions[0] if result.predictions else None,
         result.outputs is not None and bool((result.outputs == reference).all()),
         gas,
         seconds,
+        proof_seconds(net, job_id) if task.level == PROVED else None,
+        result.proof_checked,
+        tries,
     )
+
+
+def proof_seconds(net: Testnet, job_id: JobId) -> float | None:
+    """How long its worker took to prove a job, as it says itself."""
+    for worker in net.workers:
+        for line in worker.log.read_text("utf-8", "replace").splitlines():
+            if '"proof made"' in line and hexed(job_id) in line:
+                return float(json.loads(line)["seconds"])
+    return None
 
 
 def withdraw(net: Testnet) -> None:
@@ -246,6 +282,10 @@ def tell(net: Testnet, number: int, event: JobEvent) -> None:
             line = f"{net.name_of(event.worker)} committed"
         case OutputRevealed():
             line = f"{net.name_of(event.worker)} revealed {short(event.output_commitment)}"
+        case JobProved():
+            line = f"{net.name_of(event.worker)} proved its output"
+        case SeatRefused():
+            line = f"{net.name_of(event.worker)} refused: {RefusalReason(event.reason).name.lower().replace('_', ' ')}"
         case JobSettled():
             seats = list(enumerate(COMMITTEES[event.job_id]))
             paid = ", ".join(name for seat, name in seats if event.agreeing >> seat & 1)
@@ -260,20 +300,21 @@ def tell(net: Testnet, number: int, event: JobEvent) -> None:
     console.print(f"block {number:4}  job {job}  {line}")
 
 
-def show(outcomes: list[Outcome]) -> None:
-    """The table at the end."""
-    table = Table(title=f"{LEVEL}: {len(outcomes)} jobs on held-out rows")
+def show(level: Assurance, outcomes: list[Outcome]) -> None:
+    """A table at the end."""
+    table = Table(title=f"{level}: {len(outcomes)} jobs on held-out rows")
     for column in ("job", "model", "truth", "prediction", "reference", "equal"):
         table.add_column(column)
-    steps = ["request", "deliver", "commit", "reveal"]
-    for column in (*steps, "gas", "seconds"):
-        table.add_column(column, justify="right")
+    steps = ["request", "deliver", *(["prove"] if level == PROVED else ["commit", "reveal"])]
+    for column in (*steps, "gas", *(["to prove"] if level == PROVED else []), "seconds"):
+        table.add_column(column, justify="right", no_wrap=True)
     for o in outcomes:
         gas = [f"{o.gas.get(step, 0):,}" for step in steps]
         equal = "yes" if o.matches_reference else "NO"
         cells = [short(o.job_id), o.model, o.label, o.got or "-", o.expected, equal, *gas]
-        table.add_row(*cells, f"{sum(o.gas.values()):,}", f"{o.seconds:.1f}")
-    Console(width=max(console.width, 130)).print(table)
+        proof = [] if level == AGREED else ["-" if o.proof_seconds is None else f"{o.proof_seconds:.2f} s"]
+        table.add_row(*cells, f"{sum(o.gas.values()):,}", *proof, f"{o.seconds:.1f}")
+    Console(width=max(console.width, 144)).print(table)
 
 
 def as_json(o: Outcome) -> dict[str, object]:
@@ -281,13 +322,16 @@ def as_json(o: Outcome) -> dict[str, object]:
     return {
         "id": hexed(o.job_id),
         "model": o.model,
-        "level": str(LEVEL),
+        "level": str(o.level),
         "label": o.label,
         "expected": o.expected,
         "got": o.got,
         "matches_reference": o.matches_reference,
         "gas": o.gas,
         "seconds": round(o.seconds, 3),
+        "proof_seconds": o.proof_seconds,
+        "proof_checked": o.proof_checked,
+        "tries": o.tries,
     }
 
 

@@ -1,4 +1,4 @@
-"""Deploy the three contracts, and write the file that names them.
+"""Deploy the contracts, and write the file that names them.
 
 brownie run deploy --network development      # the network that Brownie is connected to
 python scripts/deploy.py deployment.json      # the endpoint of the settings; the same as `cloister deploy --out`

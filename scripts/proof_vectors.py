@@ -168,6 +168,31 @@ def neighbours(honest: Proof) -> Iterator[Proof]:
     yield replace(bad("other context", proof), statement=replace(statement, context=other))
 
 
+def edges(shown: Proof, masked: Proof) -> Iterator[Proof]:
+    """Public values that are out of range, and another pad: the statement says the same as the file."""
+    limit = 1 << shown.statement.circuit.input_bits
+    for why, value in (("input one too large", limit), ("input one too small", -limit - 1)):
+        words = (value, *shown.statement.inputs.words[1:])
+        yield _restated(shown, why, inputs=replace(shown.statement.inputs, words=words))
+    limit = 1 << shown.statement.circuit.bits - 1 - shown.statement.circuit.shift
+    for why, value in (("output one too large", limit), ("output one too small", -limit - 1)):
+        words = (value, *shown.statement.outputs.words[1:])
+        yield _restated(shown, why, outputs=replace(shown.statement.outputs, words=words))
+    outputs = masked.statement.outputs
+    yield _restated(
+        masked, "masked word plus r", outputs=replace(outputs, words=(outputs.words[0] + R, *outputs.words[1:]))
+    )
+    other = masked.statement.weights[:POINT_BYTES]
+    yield _restated(masked, "another pad", outputs=replace(outputs, points=other + outputs.points[POINT_BYTES:]))
+
+
+def _restated(honest: Proof, why: str, **values: Values) -> Proof:
+    statement = replace(honest.statement, **values)  # type: ignore[arg-type]
+    messages = honest.proof[len(honest.statement.encode()) :]
+    name = f"{honest.name}--{why.replace(' ', '-')}"
+    return Proof(name, statement, statement.encode() + messages, why=why, accepted=False)
+
+
 def _stray_point() -> bytes:
     """On the curve, outside the subgroup."""
     x = 4
@@ -202,13 +227,15 @@ def all_proofs() -> Iterator[Proof]:
         ("batch_norm_before_padded_conv", 1, Kind.PUBLIC, Kind.COMMITTED),
         ("conv_flatten_batch_norm", 2, Kind.COMMITTED, Kind.MASKED),
     )
+    made = []
     for number, (name, count, input_kind, output_kind) in enumerate(small):
         package = make_package(name, seed=number)
         label = f"{name.replace('_', '-')}-{count}-{input_kind.name}-{output_kind.name}".lower()
         honest = proof_of(label, package, random_rows(package, number, count), input_kind, output_kind)
+        made.append(honest)
         yield honest
-        if number == 1:
-            yield from neighbours(honest)
+    yield from neighbours(made[1])
+    yield from edges(made[0], made[2])
     package = make_package("mlp", seed=3)
     yield fewer_rows(package, random_rows(package, 3, 2))
     yield from neighbours(range_proof("mlp-weights", make_package("mlp", seed=0)))

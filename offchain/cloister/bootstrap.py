@@ -23,15 +23,17 @@ from cloister.chain.market import Market, Parameters
 from cloister.chain.models import Models
 from cloister.chain.nodes import Nodes
 from cloister.chain.sender import Receipt, Sender
+from cloister.chain.verifiers import Verifiers
 from cloister.client import Client
 from cloister.config import ConfigError, Settings
-from cloister.domain.answer import Answer
+from cloister.domain.answer import Answer, ProvedAnswer
 from cloister.domain.commitments import FIRST_ROUND
 from cloister.domain.decisions import Timing
 from cloister.domain.errors import CloisterError
 from cloister.domain.ids import Address, JobId
 from cloister.domain.job import Job
 from cloister.inference import PackageCache, PlainInference
+from cloister.proved import ProvedInference
 from cloister.sealing.keys import WorkerKeys
 from cloister.sealing.vault import Vault
 from cloister.storage.blobs import BlobStore, BlobStores
@@ -60,6 +62,13 @@ class Inference(Protocol):
         """See `cloister.worker.Inference`."""
 
 
+class Prover(Protocol):
+    """What a worker proves jobs with."""
+
+    def prove(self, job: Job) -> ProvedAnswer | None:
+        """See `cloister.worker.Prover`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """A deployment seen through one endpoint: enough to read everything."""
@@ -70,6 +79,7 @@ class Network:
     market: Market
     nodes: Nodes
     models: Models
+    verifiers: Verifiers
     blobs: BlobStores
 
 
@@ -82,13 +92,15 @@ def open_network(settings: Settings) -> Network:
     connection = Connection(settings.rpc_url, settings.chain_id or deployment.chain_id)
     verify(connection.w3, deployment)
     limit = settings.max_blob_mib << 20
+    models = Models(connection, deployment.model_registry, deployment.block)
     return Network(
         settings,
         connection,
         deployment,
         Market(connection, deployment.job_market),
         Nodes(connection, deployment.node_registry),
-        Models(connection, deployment.model_registry, deployment.block),
+        models,
+        Verifiers(connection, models.verifiers()),
         BlobStores([BlobStore(url, max_size=limit) for url in settings.blob_stores]),
     )
 
@@ -107,12 +119,14 @@ def open_client(network: Network, account: LocalAccount) -> Iterator[Client]:
             network.market,
             network.nodes,
             network.models,
+            network.verifiers,
             sender,
             network.blobs,
             journal,
             Vault(bytes(account.key)),
             network.deployment.block,
             network.settings.confirmations,
+            verifier=network.deployment.verifier,
             poll_seconds=network.settings.poll_seconds,
         )
 
@@ -176,7 +190,11 @@ class Operator:
 
 @contextmanager
 def open_worker(
-    network: Network, account: LocalAccount, password: str, inference: Inference | None = None
+    network: Network,
+    account: LocalAccount,
+    password: str,
+    inference: Inference | None = None,
+    prover: Prover | None = None,
 ) -> Iterator[Worker]:
     """A worker that acts for `account`; its journal is held until the end of the block.
 
@@ -191,6 +209,9 @@ def open_worker(
     with _journal(network, account) as journal:
         sender = _sender(network, account, journal)
         start = journal.cursor()
+        if inference is None or prover is None:
+            plain = plain_inference(network, me, password)
+            inference, prover = inference or plain, prover or proved_inference(network, plain)
         yield Worker(
             me=me,
             feed=Follower(
@@ -202,7 +223,8 @@ def open_worker(
             ),
             desk=Desk(network.market, sender, journal, parameters.demand_deposit),
             memory=JournalMemory(journal),
-            inference=inference or plain_inference(network, me, password),
+            inference=inference,
+            prover=prover,
             timing=_timing(network.connection, parameters),
             clock=time.monotonic,
             refusals=(ContractError, InsufficientFunds),
@@ -223,6 +245,13 @@ def plain_inference(
         )
     packages = PackageCache(network.blobs, lambda version: network.models.version(version).manifest)
     return kind(network.connection.chain_id, network.market.address, me, lambda: keys, packages, network.blobs)
+
+
+def proved_inference(
+    network: Network, plain: PlainInference, kind: type[ProvedInference] = ProvedInference
+) -> ProvedInference:
+    """Proofs about what `plain` computes."""
+    return kind(plain, network.models.circuit_of, network.verifiers.is_removed, network.deployment.verifier)
 
 
 def run_worker(worker: Worker, stop: threading.Event, poll_seconds: float) -> None:
@@ -293,7 +322,7 @@ def _deployment(settings: Settings) -> Deployment:
     if settings.deployment is not None:
         found = Deployment.load(settings.deployment)
         fields = {name: getattr(found, name) for name in ("node_registry", "model_registry", "job_market")}
-        return Deployment(found.chain_id, **(fields | overrides), block=found.block)
+        return Deployment(found.chain_id, **(fields | overrides), block=found.block, verifier=found.verifier)
     if len(overrides) < 3 or settings.chain_id is None:
         raise ConfigError(
             "No deployment is configured.",

@@ -14,42 +14,54 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from cloister.chain.call import Call
 from cloister.chain.connection import Confirmations, Connection
 from cloister.chain.errors import ContractError
 from cloister.chain.market import Market, Parameters
-from cloister.chain.models import Models
+from cloister.chain.models import Models, RegisteredCircuit
 from cloister.chain.nodes import Nodes
 from cloister.chain.sender import Receipt, Sender, TransactionFailed
+from cloister.chain.verifiers import Verifiers
 from cloister.domain.commitments import (
+    NO_PROOF,
     JobContext,
+    circuit_input,
     committee_hash,
+    input_binding,
     input_commitment,
+    masked_output,
     secret_hash,
     seed,
     version_id,
+    weights_context,
 )
 from cloister.domain.decisions import RequesterAction, decide_as_requester
 from cloister.domain.errors import CloisterError, InvalidInput
 from cloister.domain.ids import NOBODY, Address, JobId, VersionId, hexed
 from cloister.domain.job import Job, State, fold
 from cloister.domain.ledger import REORG_DEPTH
-from cloister.domain.request import MAX_SEALED_OUTPUT, Assurance, Request
-from cloister.fixedpoint import Package, decode_output, encode_input
+from cloister.domain.request import MAX_MASKED, MAX_SEALED_OUTPUT, Assurance, Request
+from cloister.fixedpoint import Package, decode_input, decode_output, encode_input
 from cloister.fixedpoint.limits import MAX_MANIFEST_BYTES
 from cloister.fixedpoint.manifest import Manifest
-from cloister.sealing.envelope import encrypt_input
+from cloister.proved import ProofSystem, check_proof, masked_bytes, proof_system
+from cloister.sealing.envelope import TAG_BYTES, encrypt_input
 from cloister.sealing.errors import SealError, UnusableKey
 from cloister.sealing.hpke import OVERHEAD_BYTES, open_sealed, seal
 from cloister.sealing.keys import JobSecrets, new_secret
 from cloister.sealing.vault import Vault
 from cloister.storage.blobs import BlobStores
 from cloister.storage.journal import Journal, StoredRequest
+
+if TYPE_CHECKING:
+    from cloister.proving import Circuit
 
 log = structlog.get_logger()
 
@@ -74,6 +86,14 @@ class OutputWithheld(CloisterError):
     """A settled job whose sealed outputs do not open to the agreed result."""
 
 
+class ResultMismatch(CloisterError):
+    """The proved output that an endpoint shows is not the one that the market settled on."""
+
+
+class NoProofs(CloisterError):
+    """Proofs about a model version cannot be had, or are not to be trusted."""
+
+
 class StillRunning(CloisterError):
     """A job was not over when the wait ended."""
 
@@ -83,12 +103,14 @@ class Result:
     """The end of a job.
 
     `outputs` are integers (n, labels) with the model's fractional bits, and `predictions` the label with the highest
-    output of each row; both are None for a refunded job.
+    output of each row; both are None for a refunded job. `proof_checked` tells that the proof of a proved job was
+    checked here and not by the chain alone.
     """
 
     job: Job
     outputs: NDArray[np.int64] | None = None
     predictions: tuple[str, ...] | None = None
+    proof_checked: bool = False
 
 
 @dataclass(slots=True)
@@ -99,12 +121,16 @@ class Client:
     market: Market
     nodes: Nodes
     models: Models
+    verifiers: Verifiers
     sender: Sender
     blobs: BlobStores
     journal: Journal
     vault: Vault
     first_block: int
     confirmations: Confirmations = "latest"
+    verifier: int | None = None
+    """The verifier that proved jobs are trusted to: anybody can list one, and a bad one takes any proof."""
+    proofs: Callable[[], ProofSystem] = proof_system
     sleep: Callable[[float], None] = time.sleep
     poll_seconds: float = 0.25
     _parameters: Parameters | None = field(default=None, repr=False)
@@ -131,36 +157,71 @@ class Client:
                 raise
         return version
 
+    def publish_provable(self, package: Package, price: int, uri: str = "", verifier: int | None = None) -> VersionId:
+        """Publishes a package whose manifest names a circuit, and registers that for proved jobs.
+
+        The proof about the weights is made before anything is sent. `verifier` is another one than this client's.
+
+        Raises NoProofs and ProofSystemMissing, and what the proof system raises for a model that it cannot carry. Doing
+        it again changes nothing, or does what was left.
+        """
+        version = version_id(self.connection.chain_id, self.models.address, self.account, package.digest)
+        registration = self._registration(package, version, verifier)
+        self.publish(package, price, uri)
+        if registration is not None:
+            self.sender.transact(f"register-circuit:{hexed(version)}", registration)
+        return version
+
     def manifest(self, version: VersionId) -> Manifest:
         """The manifest of a published version. Raises InvalidInput, BlobMissing or BlobCorrupt."""
         return Manifest.from_bytes(self.blobs.get(self.models.version(version).manifest, MAX_MANIFEST_BYTES))
 
     # The requester's part
 
-    def request(self, version: VersionId, rows: Any, assurance: Assurance, price: int | None = None) -> JobId:
+    def request(
+        self,
+        version: VersionId,
+        rows: Any,
+        assurance: Assurance,
+        price: int | None = None,
+        verifier: int | None = None,
+    ) -> JobId:
         """Encrypts integer rows (n, *input shape), pays the escrow and posts the job.
 
         `price` is the wei per agreeing worker that somebody consented to; the market refuses the request if the owner
-        has changed it since. None takes the present price.
+        has changed it since. None takes the present price. `verifier` is one that this proved job is trusted to, other
+        than the client's own.
 
-        Raises InvalidInput for rows that the model does not take and NotEnoughWorkers when no quorum can be drawn now.
-        Nothing was paid in either case. The job goes on when `wait` is called, in this process or a later one.
+        Raises InvalidInput for rows that the model does not take, NotProvable and ProofSystemMissing for a proved job
+        that cannot be, and NotEnoughWorkers when no quorum can be drawn now.
+        Nothing was paid in any of these cases. The job goes on when `wait` is called, in this process or a later one.
         """
         published = self.models.version(version)
         if published.deprecated:
             raise InvalidInput(f"Model version {hexed(version)} takes no more jobs.", "`cloister models` lists others.")
-        plaintext = self._encode(version, rows)
+        manifest = self.manifest(version)
+        plaintext = encode_input(rows, manifest)
+        self._check_output(manifest, assurance, len(rows))
+        circuit = self._circuit(version, manifest, verifier) if assurance.proved else None
         self._check_workers(assurance, published.price * self.parameters.stake_ratio)
 
         root = new_secret()
         derived = JobSecrets.from_root(root)
         ciphertext = encrypt_input(plaintext, derived.job_secret, version)
+        binding = input_binding(derived.job_secret, derived.response_public_key, plaintext)
+        on_chain = NO_PROOF
+        if circuit is not None:
+            proofs, secret = self.proofs(), derived.job_secret
+            encoded = decode_input(plaintext, manifest)
+            on_chain = circuit_input(
+                proofs.commit_input(circuit, encoded, secret), proofs.commit_pad(circuit, len(encoded), secret)
+            )
         request = Request(
             nonce=derived.nonce,
             version=version,
             assurance=assurance,
             price_per_seat=published.price if price is None else price,
-            input_commitment=input_commitment(derived.job_secret, derived.response_public_key, plaintext),
+            input_commitment=input_commitment(binding, on_chain),
             ciphertext_hash=self.blobs.put(ciphertext),
             ciphertext_size=len(ciphertext),
             response_key=derived.response_public_key,
@@ -259,9 +320,10 @@ class Client:
             return None
 
     def result(self, job_id: JobId) -> Result:
-        """Opens the result of a job that this account requested, checked against what the committee agreed on.
+        """Opens the result of a job that this account requested, checked against what the market settled on.
 
         Raises StillRunning, NotYourJob, and OutputWithheld when no agreeing worker's sealed output opens to the result.
+        A proved output cannot be withheld: ResultMismatch says that the endpoint shows another.
         """
         job = self.job(job_id)
         if not job.over:
@@ -271,6 +333,8 @@ class Client:
         derived = self._secrets(job)
         context = self._context(job_id)
         manifest = self.manifest(job.request.version)
+        if job.request.assurance.proved:
+            return self._unmask(job, manifest, derived.job_secret)
         for worker in job.agreeing:
             reveal = job.revealed[worker]
             info = context.sealed_output_info(worker, reveal.output_commitment)
@@ -279,9 +343,7 @@ class Client:
             except SealError:
                 continue
             if context.output_commitment(derived.output_secret, output) == job.result:
-                outputs = decode_output(output, manifest)
-                labels = tuple(str(manifest.labels[index]) for index in outputs.argmax(axis=1))
-                return Result(job, outputs, labels)
+                return _labelled(job, manifest, decode_output(output, manifest))
         raise OutputWithheld(
             f"None of the sealed outputs of job {hexed(job_id)} opens to the agreed result.",
             "The workers agreed on an output and hid it from you. Keep the job id; docs/known-issues.md tells what is "
@@ -302,17 +364,93 @@ class Client:
             self._parameters = self.market.parameters()
         return self._parameters
 
-    def _encode(self, version: VersionId, rows: Any) -> bytes:
-        manifest = self.manifest(version)
-        plaintext = encode_input(rows, manifest)
-        output = 4 * len(rows) * len(manifest.labels)
-        if output + OVERHEAD_BYTES > MAX_SEALED_OUTPUT:
-            most = (MAX_SEALED_OUTPUT - OVERHEAD_BYTES) // (4 * len(manifest.labels))
+    def _check_output(self, manifest: Manifest, assurance: Assurance, rows: int) -> None:
+        if assurance.proved:
+            output, limit = masked_bytes(manifest.outputs, rows), MAX_MASKED
+            most = 1 << (limit // masked_bytes(manifest.outputs, 1)).bit_length() - 1
+        else:
+            output, limit = 4 * rows * manifest.outputs, MAX_SEALED_OUTPUT - OVERHEAD_BYTES
+            most = limit // (4 * manifest.outputs)
+        if output > limit:
             raise InvalidInput(
-                f"{len(rows)} rows give an output of {output} bytes; at most 1024 fit a job.",
+                f"{rows} rows give an output of {output} bytes; at most {limit} fit a job.",
                 f"Send at most {most} rows per job.",
             )
-        return plaintext
+
+    def _circuit(self, version: VersionId, manifest: Manifest, verifier: int | None) -> Circuit:
+        """The circuit of a version, if a proof about it means something (PROOF-6)."""
+        registered = self.models.circuit_of(version)
+        if registered is None:
+            raise NoProofs(
+                f"Model version {hexed(version)} takes no proved jobs.",
+                "Ask for agreed(k,q), or for a version that `cloister models` shows with a verifier.",
+            )
+        trusted = self.verifier if verifier is None else verifier
+        if registered.verifier != trusted:
+            raise NoProofs(
+                f"Proofs about model version {hexed(version)} are checked by verifier {registered.verifier}, "
+                "for which this deployment does not vouch.",
+                f"A bad verifier takes any proof. If you know this one, trust it: --verifier {registered.verifier}.",
+            )
+        if self.verifiers.is_removed(registered.verifier):
+            raise NoProofs(
+                f"Verifier {registered.verifier} was removed: proofs about model version {hexed(version)} are void.",
+                "Ask for agreed(k,q), or for another version.",
+            )
+        circuit = self.proofs().circuit_of(manifest)
+        if circuit.digest != registered.circuit:
+            raise NoProofs(
+                f"The circuit registered for model version {hexed(version)} is not that of its manifest.",
+                "Proofs about it would say nothing about this model: ask for agreed(k,q), or for another version.",
+            )
+        return circuit
+
+    def _registration(self, package: Package, version: VersionId, verifier: int | None) -> Call | None:
+        """Makes a version provable; None when it is."""
+        number = self.verifier if verifier is None else verifier
+        if package.manifest.circuit is None:
+            raise NoProofs(
+                f"The manifest of {package.manifest.name} names no circuit.",
+                "Package the model again, or publish it without a proof (--no-proof): it still takes agreed jobs.",
+            )
+        if number is None:
+            hint = "Name one with --verifier, or publish without a proof (--no-proof)."
+            raise NoProofs("This deployment vouches for no verifier.", hint)
+        if self.models.circuit_of(version) is not None:
+            return None
+        proofs = self.proofs()
+        model = proofs.commit_model(package)
+        context = weights_context(self.connection.chain_id, self.models.address, version)
+        registered = RegisteredCircuit(number, model.circuit.digest, model.digest)
+        proof = proofs.prove_weights(model, context)
+        return self.models.register_circuit(
+            version, package.manifest_bytes, registered, model.circuit.descriptor, proof
+        )
+
+    def _unmask(self, job: Job, manifest: Manifest, job_secret: bytes) -> Result:
+        """The output of a proved job. The proof is checked here, too: the endpoint is taken at its word for nothing."""
+        proofs, context = self.proofs(), self._context(job.job_id)
+        circuit = proofs.circuit_of(manifest)
+        rows = (job.request.ciphertext_size - TAG_BYTES) // (4 * prod(manifest.input.shape))
+        pad_digest = proofs.commit_pad(circuit, rows, job_secret)
+        assert job.proved is not None  # it is settled
+        wrong = ""
+        if masked_output(pad_digest, job.proved.masked) != job.result:
+            wrong = "it is not the one that the market settled on"
+        sent = self.market.proved_answer(job.job_id, self.first_block)
+        if sent is not None:
+            owner = self.models.version(job.request.version).owner
+            version = version_id(self.connection.chain_id, self.models.address, owner, manifest.digest())
+            if version != job.request.version:
+                wrong = wrong or "the manifest is not that of the job's version"
+            wrong = wrong or check_proof(proofs, manifest, context, job, sent, pad_digest)
+        if wrong:
+            raise ResultMismatch(
+                f"The output shown for job {hexed(job.job_id)} is refused: {wrong}.",
+                "The chain has checked the proof, so the endpoint's answers must be wrong: use another one.",
+            )
+        outputs = proofs.unmask(circuit, rows, job.proved.masked, job_secret)
+        return _labelled(job, manifest, outputs, proof_checked=sent is not None)
 
     def _check_workers(self, assurance: Assurance, lock_each: int) -> None:
         epoch = self.nodes.epoch_of(self.connection.head().number)
@@ -362,6 +500,11 @@ class Client:
 
     def _context(self, job_id: JobId) -> JobContext:
         return JobContext(self.connection.chain_id, self.market.address, job_id)
+
+
+def _labelled(job: Job, manifest: Manifest, outputs: NDArray[np.int64], *, proof_checked: bool = False) -> Result:
+    labels = tuple(str(manifest.labels[index]) for index in outputs.argmax(axis=1))
+    return Result(job, outputs, labels, proof_checked)
 
 
 def _intent(what: str, job_id: JobId) -> str:

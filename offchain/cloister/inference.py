@@ -1,4 +1,4 @@
-"""One job from sealed key to sealed output: the part of a worker that sees plaintext.
+"""One job from sealed key to sealed output: the part of a worker that sees plaintext. `proved` has that of proved jobs.
 
 Nothing here touches the chain or the journal, so that it can move into an enclave as it stands.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from math import prod
 
 from cloister.domain.answer import Answer, CannotServe, CiphertextMissing, RefusalReason
-from cloister.domain.commitments import FIRST_ROUND, JobContext, input_commitment
+from cloister.domain.commitments import FIRST_ROUND, NO_PROOF, JobContext, input_binding, input_commitment
 from cloister.domain.ids import Address, BlobId, VersionId, hexed
 from cloister.domain.job import Job
 from cloister.domain.request import MAX_SEALED_OUTPUT
@@ -68,6 +69,21 @@ def fetch_package(blobs: BlobStores, manifest_id: BlobId) -> Package:
     return Package.from_bytes(manifest, weights, digest=manifest_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a worker has in hand once it has opened a job. The text form shows no secret and no input."""
+
+    keys: WorkerKeys = field(repr=False)
+    job_secret: bytes = field(repr=False)
+    package: Package
+    plaintext: bytes = field(repr=False)
+
+    @property
+    def rows(self) -> int:
+        """Rows of input, whole ones."""
+        return len(self.plaintext) // (4 * prod(self.package.manifest.input.shape))
+
+
 class PlainInference:
     """Runs jobs in this process, for worker `me`.
 
@@ -85,7 +101,7 @@ class PlainInference:
     ) -> None:
         self._chain_id = chain_id
         self._market = market
-        self._me = me
+        self.me = me
         self._keys_of = keys_of
         self._packages = packages
         self._blobs = blobs
@@ -95,18 +111,45 @@ class PlainInference:
 
         Raises CannotServe with the reason to refuse for, and CiphertextMissing when no store has the input.
         """
-        context = JobContext(self._chain_id, self._market, job.job_id)
-        keys, job_secret = self._open_key(job, context)
-        package = self._package(job.request.version)
-        plaintext = self._open_input(job, job_secret)
+        context = self.context(job)
+        opened = self.open(job)
+        self.check_commitment(job, opened)
         # Whoever asks for what cannot be answered must not get the work for nothing: these two come first.
-        self._check_output_size(package, plaintext)
+        self._check_output_size(opened)
         self._seal(b"", job, b"")
-        output = self.run(package, plaintext)
-        committed = context.output_commitment(output_secret(job_secret), output)
-        salt = keys.salt(job.job_id, FIRST_ROUND)
-        sealed = self._seal(output, job, context.sealed_output_info(self._me, committed))
-        return Answer(context.commitment(self._me, committed, salt), committed, salt, sealed)
+        output = self.run(opened.package, opened.plaintext)
+        committed = context.output_commitment(output_secret(opened.job_secret), output)
+        salt = opened.keys.salt(job.job_id, FIRST_ROUND)
+        sealed = self._seal(output, job, context.sealed_output_info(self.me, committed))
+        return Answer(context.commitment(self.me, committed, salt), committed, salt, sealed)
+
+    def context(self, job: Job) -> JobContext:
+        """Where the job lives."""
+        return JobContext(self._chain_id, self._market, job.job_id)
+
+    def open(self, job: Job) -> Opened:
+        """The package and the input, as the requester encrypted it. The caller still checks the input commitment.
+
+        Raises CannotServe with the reason to refuse for, and CiphertextMissing when no store has the input.
+        """
+        keys, job_secret = self._open_key(job)
+        package = self._package(job.request.version)
+        return Opened(keys, job_secret, package, self._decrypt(job, job_secret))
+
+    def check_commitment(self, job: Job, opened: Opened, circuit_input: bytes = NO_PROOF) -> bytes:
+        """Compares what was opened with what the requester committed to (JOB-13); returns the input binding.
+
+        Raises CannotServe when they differ.
+        """
+        request = job.request
+        binding = input_binding(opened.job_secret, request.response_key, opened.plaintext)
+        committed = input_commitment(binding, circuit_input)
+        if committed != request.input_commitment:
+            raise CannotServe(
+                RefusalReason.COMMITMENT_MISMATCH,
+                f"The input gives commitment {hexed(committed)}, the request says {hexed(request.input_commitment)}.",
+            )
+        return binding
 
     def run(self, package: Package, plaintext: bytes) -> bytes:
         """Encoded input rows to encoded output rows. Raises CannotServe for an input that the model does not take."""
@@ -116,9 +159,8 @@ class PlainInference:
         except InvalidModelInput as error:
             raise CannotServe(RefusalReason.INVALID_INPUT, error.message) from None
 
-    def _check_output_size(self, package: Package, plaintext: bytes) -> None:
-        rows = len(plaintext) // (4 * prod(package.manifest.input.shape))
-        size = 4 * rows * package.manifest.outputs
+    def _check_output_size(self, opened: Opened) -> None:
+        size = 4 * opened.rows * opened.package.manifest.outputs
         if size + OVERHEAD_BYTES > MAX_SEALED_OUTPUT:
             raise CannotServe(
                 RefusalReason.OUTPUT_TOO_LARGE,
@@ -132,10 +174,10 @@ class PlainInference:
             message = f"The response key cannot be used: {error.message}"
             raise CannotServe(RefusalReason.OTHER, message) from None
 
-    def _open_key(self, job: Job, context: JobContext) -> tuple[WorkerKeys, bytes]:
-        sealed = job.sealed_key_for(self._me)
+    def _open_key(self, job: Job) -> tuple[WorkerKeys, bytes]:
+        sealed = job.sealed_key_for(self.me)
         for key_epoch, keys in self._keys_of():
-            info = context.sealed_key_info(job.requester, job.request, self._me, key_epoch)
+            info = self.context(job).sealed_key_info(job.requester, job.request, self.me, key_epoch)
             try:
                 job_secret = open_sealed(sealed, keys.hpke_private_key, info)
             except SealError:
@@ -153,19 +195,11 @@ class PlainInference:
             message = f"Model version {hexed(version)} cannot be used: {error.message}"
             raise CannotServe(RefusalReason.MODEL_UNAVAILABLE, message) from error
 
-    def _open_input(self, job: Job, job_secret: bytes) -> bytes:
-        request = job.request
+    def _decrypt(self, job: Job, job_secret: bytes) -> bytes:
         try:
-            plaintext = decrypt_input(self._ciphertext(job), job_secret, request.version)
+            return decrypt_input(self._ciphertext(job), job_secret, job.request.version)
         except SealError as error:
             raise CannotServe(RefusalReason.COMMITMENT_MISMATCH, error.message) from None
-        committed = input_commitment(job_secret, request.response_key, plaintext)
-        if committed != request.input_commitment:
-            raise CannotServe(
-                RefusalReason.COMMITMENT_MISMATCH,
-                f"The input gives commitment {hexed(committed)}, the request says {hexed(request.input_commitment)}.",
-            )
-        return plaintext
 
     def _ciphertext(self, job: Job) -> bytes:
         if job.ciphertext is not None:

@@ -6,13 +6,20 @@ code runs against a chain, and against a simulation of one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
-from cloister.domain.answer import Answer, CannotServe, CiphertextMissing, RefusalReason
+from cloister.domain.answer import (
+    Answer,
+    CannotServe,
+    CiphertextMissing,
+    ProofRefused,
+    ProvedAnswer,
+    RefusalReason,
+)
 from cloister.domain.decisions import Action, Progress, Timing, decide
 from cloister.domain.errors import CloisterError
 from cloister.domain.events import JobEvent
@@ -23,6 +30,7 @@ from cloister.domain.request import MAX_PUBLISHED
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 CURSOR_STEP = 32
 """Blocks that a restart may read once more than it has to."""
 
@@ -64,6 +72,9 @@ class Desk(Protocol):
 
     def commit(self, job: Job, commitment: bytes) -> None: ...
     def reveal(self, job: Job, answer: Answer) -> None: ...
+    def prove(self, job: Job, answer: ProvedAnswer) -> None:
+        """Raises ProofRefused when the market would not take the proof."""
+
     def refuse(self, job: Job, reason: RefusalReason) -> None: ...
     def demand(self, job: Job) -> None: ...
     def close(self, job: Job) -> None: ...
@@ -92,6 +103,13 @@ class Inference(Protocol):
         """Raises CannotServe and CiphertextMissing."""
 
 
+class Prover(Protocol):
+    """Runs the model on a proved job's input and proves its output, beside everything else that the worker does."""
+
+    def prove(self, job: Job) -> ProvedAnswer | None:
+        """The proof, None while it is being made. Raises CannotServe and CiphertextMissing."""
+
+
 class Clock(Protocol):
     """Seconds that pass, from any origin."""
 
@@ -115,6 +133,7 @@ class Worker:
     desk: Desk
     memory: Memory
     inference: Inference
+    prover: Prover
     timing: Timing
     clock: Clock
     refusals: tuple[type[CloisterError], ...]
@@ -210,6 +229,8 @@ class Worker:
         match action:
             case Action.WORK:
                 self._work(job)
+            case Action.PROVE:
+                self._prove(job)
             case Action.REVEAL:
                 # If the journal was lost since the commit, the answer can be made again, to the same commitment.
                 answer = self.memory.answer(job.job_id) or self._answer(job)
@@ -222,23 +243,48 @@ class Worker:
         if answer is None:
             try:
                 answer = self._answer(job)
-            except CannotServe as error:
-                log.warning("seat refused", job=hexed(job.job_id), reason=error.reason.name.lower(), error=str(error))
-                self.desk.refuse(job, error.reason)
-                return
-            except CiphertextMissing as error:
-                log.warning("ciphertext missing", job=hexed(job.job_id), error=str(error))
-                if job.request.ciphertext_size <= MAX_PUBLISHED:
-                    self.desk.demand(job)
-                else:
-                    self.desk.refuse(job, RefusalReason.CIPHERTEXT_UNAVAILABLE)
+            except (CannotServe, CiphertextMissing) as error:
+                self._decline(job, error)
                 return
             self.memory.remember(job.job_id, answer)
         self.desk.commit(job, answer.commitment)
 
-    def _answer(self, job: Job) -> Answer:
+    def _prove(self, job: Job) -> None:
+        """Sends the proof once it is made; it is asked for again with every step until then.
+
+        Nothing is remembered but the transaction itself: a proof made again after a crash is as good as the first, and
+        shows the same output.
+        """
         try:
-            return self.inference.answer(job)
+            answer = self._tried(self.prover.prove, job)
+            if answer is not None:
+                self.desk.prove(job, answer)
+            elif self.now() + 2 * self.timing.margin > job.deadline:
+                # To refuse costs nothing; silence would.
+                raise CannotServe(RefusalReason.OTHER, "The proof was not made in time.")
+        except ProofRefused as error:
+            self._decline(job, CannotServe(RefusalReason.OTHER, str(error)))
+        except (CannotServe, CiphertextMissing) as error:
+            self._decline(job, error)
+
+    def _decline(self, job: Job, error: CannotServe | CiphertextMissing) -> None:
+        """Refuses the seat, or demands the ciphertext if that is all that is missing."""
+        if isinstance(error, CannotServe):
+            log.warning("seat refused", job=hexed(job.job_id), reason=error.reason.name.lower(), error=str(error))
+            self.desk.refuse(job, error.reason)
+            return
+        log.warning("ciphertext missing", job=hexed(job.job_id), error=str(error))
+        if job.request.ciphertext_size <= MAX_PUBLISHED:
+            self.desk.demand(job)
+        else:
+            self.desk.refuse(job, RefusalReason.CIPHERTEXT_UNAVAILABLE)
+
+    def _answer(self, job: Job) -> Answer:
+        return self._tried(self.inference.answer, job)
+
+    def _tried(self, attempt: Callable[[Job], T], job: Job) -> T:
+        try:
+            return attempt(job)
         except (CannotServe, CiphertextMissing):
             raise
         except CloisterError as error:

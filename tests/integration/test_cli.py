@@ -164,6 +164,42 @@ def test_request__from_money_to_answer__and_the_money_out_again(market, row):
     assert (after["credit_wei"], int(after["balance_wei"])) == ("0", int(before["balance_wei"]) + ETHER // 100)
 
 
+def test_request__proved__is_answered_by_one_worker_whose_proof_the_chain_checked(market, row):
+    path, label = row
+    (model,) = market.do("alice", "models")["models"]
+    assert (model["proved"]["verifier"], model["proved"]["of_deployment"], model["proved"]["removed"]) == (
+        1,
+        True,
+        False,
+    )
+    flags = ("--input", str(path), "--integers", "--proved", "--timeout", "30")
+    job = market.do("alice", "request", "breast-cancer", *flags)
+    assert (job["state"], job["level"], job["cost_wei"]) == ("settled", "PROVED", str(ETHER // 100))
+    assert job["output"]["predictions"] == [label]
+    (seat,) = job["committee"]
+    assert seat["agreed"]
+    assert len(job["masked_output"]) == 2 + 2 * 2 * 32
+    assert market.do("alice", "result", job["job"])["output"] == job["output"]
+    seen = market.do("dev:9", "result", job["job"])
+    assert (seen["output"], seen["masked_output"]) == (None, job["masked_output"])
+
+
+def test_request__proved_without_a_circuit__is_refused_and_agreed_jobs_are_not(market, row):
+    path, _ = row
+    version = market.do("dev:8", "model", "publish", str(MODELS / "digits-cnn"), "--price", "0.01", "--no-proof")
+    assert version["verifier"] is None
+    rows = market.folder / "digits-cnn.json"
+    rows.write_text(json.dumps(load_heldout(MODELS / "digits-cnn").rows[:1].tolist()))
+    flags = ("--input", str(rows), "--integers", "--proved")
+    code, error = market.refuse("alice", "request", version["version"], *flags)
+    assert (code, error["type"]) == (1, "NoProofs")
+    code, error = market.refuse(
+        "alice", "request", "breast-cancer", "--input", str(path), "--proved", "--verifier", "2"
+    )
+    assert (code, error["type"]) == (1, "NoProofs")
+    market.do("dev:8", "model", "deprecate", version["version"])
+
+
 def test_request__interrupted__goes_on_with_the_command_it_names(market, row):
     path, label = row
     process = market.start("alice", "request", "breast-cancer", "--input", str(path), "--integers")
@@ -257,7 +293,7 @@ def test_model__price_and_end__are_the_owners(market):
     market.do("alice", "model", "deprecate", version)
     assert [one["name"] for one in market.do("alice", "models")["models"]] == ["breast-cancer"]
     offered = market.do("alice", "models", "--all")["models"]
-    assert [(one["name"], one["price_wei"], one["deprecated"]) for one in offered][1] == ("digits", "6000000000", True)
+    assert [(one["name"], one["price_wei"], one["deprecated"]) for one in offered][-1] == ("digits", "6000000000", True)
 
 
 def test_scripts__plain_python__are_the_commands(market):

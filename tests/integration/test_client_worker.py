@@ -1,210 +1,42 @@
 """A client and workers on a real chain in one process: every block is mined by the test, nothing runs by itself."""
 
-import hashlib
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from support.town import (
+    AGREED,
+    FIRST_WORKER,
+    OWNER,
+    PACKAGE,
+    PARAMETERS,
+    PRICE,
+    REQUESTER,
+    ROWS,
+    STAKE,
+    WORKERS,
+    Crash,
+)
 
-from cloister.bootstrap import JournalMemory
 from cloister.chain.connection import Connection
-from cloister.chain.deploy import deploy
-from cloister.chain.deployment import DeployParameters
-from cloister.chain.desk import Desk
 from cloister.chain.errors import ContractError, InsufficientFunds, RpcUnavailable, WrongChain
-from cloister.chain.follower import Follower
 from cloister.chain.market import Market
 from cloister.chain.models import Models
 from cloister.chain.nodes import Nodes
 from cloister.chain.sender import Sender
+from cloister.chain.verifiers import Verifiers
 from cloister.client import Client, NotEnoughWorkers, NotYourJob, OutputWithheld, StillRunning, UnknownJob
 from cloister.devnet.accounts import key
 from cloister.devnet.anvil import start_anvil
-from cloister.domain.decisions import Timing
 from cloister.domain.errors import InvalidInput
 from cloister.domain.events import RefundReason
 from cloister.domain.ids import Address, JobId, VersionId
 from cloister.domain.job import State
 from cloister.domain.request import Assurance
-from cloister.fixedpoint import load_heldout, load_package
 from cloister.inference import PackageCache, PlainInference
-from cloister.sealing.keys import WorkerKeys
 from cloister.sealing.vault import Vault
 from cloister.storage.blobs import BlobStore, BlobStores
 from cloister.storage.journal import Journal
-from cloister.worker import Worker
-
-MODELS = Path(__file__).parents[2] / "models"
-PACKAGE = load_package(MODELS / "breast-cancer")
-ROWS = load_heldout(MODELS / "breast-cancer").rows[:2]
-AGREED = Assurance.parse("agreed(3,2)")
-PRICE = 10**15
-STAKE = 10**18
-PARAMETERS = DeployParameters.devnet()
-OWNER, REQUESTER, FIRST_WORKER, WORKERS = 1, 2, 3, 3
-
-
-class Crash(BaseException):
-    """The process dies here."""
-
-
-class Town:
-    """A chain with a market, a published model, a client and three workers."""
-
-    def __init__(self, folder, node):
-        self.folder = folder
-        self.node = node
-        self.connection = Connection(node.url)
-        node.control("evm_setAutomine", True)
-        deployment = deploy(self.connection.w3, key(0), PARAMETERS)
-        node.control("evm_setAutomine", False)
-        self.deployment = deployment
-        self.market = Market(self.connection, deployment.job_market)
-        self.nodes = Nodes(self.connection, deployment.node_registry)
-        self.models = Models(self.connection, deployment.model_registry, deployment.block)
-        self.blobs = BlobStores([BlobStore(str(folder / "blobs"), max_size=1 << 26)])
-        self.journals = {}
-        self.workers = {}
-        self.active = []
-        with self.client(OWNER) as owner:
-            self.version = owner.publish(PACKAGE, PRICE)
-        for index in range(FIRST_WORKER, FIRST_WORKER + WORKERS):
-            self.register(index)
-        self.next_epoch()
-
-    def next_epoch(self):
-        length = PARAMETERS.epoch_length
-        self.node.mine(length - self.connection.head().number % length)
-
-    # accounts
-
-    def address(self, index):
-        return Address(key(index).address)
-
-    def journal(self, index):
-        return Journal(self.folder / f"{index}.sqlite", "chain", self.market.address, self.address(index))
-
-    def sender(self, index, journal, account=None):
-        mine = lambda seconds: self.node.mine(1)  # noqa: E731
-        return Sender(self.connection, account or key(index), journal, sleep=mine)
-
-    def client(self, index=REQUESTER, **changes):
-        return ClientSession(self, index, changes)
-
-    def keys(self, index):
-        return WorkerKeys.from_secret(hashlib.sha256(str(index).encode()).digest())
-
-    def register(self, index):
-        journal = self.journals[index] = self.journal(index)
-        keys = self.keys(index)
-        call = self.nodes.register("", keys.hpke_public_key, keys.signer, STAKE)
-        self.sender(index, journal).transact("register", call)
-
-    def worker(self, index, kind=PlainInference, blobs=None):
-        me, journal = self.address(index), self.journals[index]
-        packages = PackageCache(blobs or self.blobs, lambda version: self.models.version(version).manifest)
-        inference = kind(
-            self.connection.chain_id,
-            self.market.address,
-            me,
-            lambda: [(0, self.keys(index))],
-            packages,
-            blobs or self.blobs,
-        )
-        return Worker(
-            me=me,
-            feed=Follower(self.connection, self.market, journal.cursor() or self.deployment.block),
-            desk=Desk(self.market, self.sender(index, journal), journal, PARAMETERS.market.demand_deposit),
-            memory=JournalMemory(journal),
-            inference=inference,
-            timing=Timing(reveal_window=PARAMETERS.market.reveal_window),
-            clock=lambda: 0.0,
-            refusals=(ContractError, InsufficientFunds),
-        )
-
-    def work(self, *kinds, blobs=None):
-        """Starts the three workers, each with its kind of inference; None leaves one away."""
-        kinds = kinds or (PlainInference,) * WORKERS
-        self.active = [self.worker(FIRST_WORKER + i, kind, blobs) for i, kind in enumerate(kinds) if kind is not None]
-
-    def tick(self, seconds=0):
-        """A block, and a step of everybody."""
-        self.node.mine(1)
-        for worker in self.active:
-            worker.step()
-
-    # money
-
-    def balances(self):
-        """Ether of everybody and everything that may have moved; the market's stands for escrow."""
-        accounts = [self.address(index) for index in range(OWNER, FIRST_WORKER + WORKERS)]
-        return {
-            account: self.connection.balance(account)
-            for account in [*accounts, self.market.address, self.nodes.address]
-        }
-
-    def credit(self, index):
-        return self.market.credit(self.address(index))
-
-
-class ClientSession:
-    """A client with its journal open."""
-
-    def __init__(self, town, index, changes):
-        self.town, self.index, self.changes = town, index, changes
-
-    def __enter__(self):
-        town = self.town
-        self.journal = town.journal(self.index)
-        client = Client(
-            town.connection,
-            town.market,
-            town.nodes,
-            town.models,
-            town.sender(self.index, self.journal),
-            town.blobs,
-            self.journal,
-            Vault(bytes(key(self.index).key)),
-            town.deployment.block,
-            sleep=town.tick,
-        )
-        for name, value in self.changes.items():
-            setattr(client, name, value)
-        return client
-
-    def __exit__(self, *exc):
-        self.journal.close()
-
-
-@pytest.fixture(scope="module")
-def foundation(tmp_path_factory):
-    """Built once; every test starts from a copy of its folder and a snapshot of its chain."""
-    folder = tmp_path_factory.mktemp("town")
-    with start_anvil(0, 0) as node:
-        town = Town(folder, node)
-        for journal in town.journals.values():
-            journal.close()
-        yield town
-
-
-@pytest.fixture
-def town(foundation, tmp_path):
-    snapshot = foundation.node.control("evm_snapshot")
-    copy = tmp_path / "town"
-    shutil.copytree(foundation.folder, copy)
-    foundation_folder, foundation.folder = foundation.folder, copy
-    foundation.blobs = BlobStores([BlobStore(str(copy / "blobs"), max_size=1 << 26)])
-    indices = range(FIRST_WORKER, FIRST_WORKER + WORKERS)
-    foundation.journals = {index: foundation.journal(index) for index in indices}
-    foundation.active = []
-    yield foundation
-    for journal in foundation.journals.values():
-        journal.close()
-    foundation.folder = foundation_folder
-    foundation.node.control("evm_revert", snapshot)
-    foundation.node.control("anvil_dropAllTransactions")
 
 
 class Liar(PlainInference):
@@ -547,10 +379,11 @@ def test_client__dead_endpoint__is_said_and_nothing_is_written(tmp_path):
         journal = Journal(tmp_path / "j.sqlite", "c", Address("0x" + "11" * 20), Address(key(REQUESTER).address))
         market, nodes = (kind(connection, Address("0x" + "11" * 20)) for kind in (Market, Nodes))
         models = Models(connection, Address("0x" + "11" * 20), 0)
+        verifiers = Verifiers(connection, Address("0x" + "11" * 20))
         blobs = BlobStores([BlobStore(str(tmp_path / "blobs"), max_size=1 << 20)])
         sender = Sender(connection, key(REQUESTER), journal)
         vault = Vault(bytes(key(REQUESTER).key))
-        client = Client(connection, market, nodes, models, sender, blobs, journal, vault, 0)
+        client = Client(connection, market, nodes, models, verifiers, sender, blobs, journal, vault, 0)
     with pytest.raises(RpcUnavailable):
         client.request(VersionId(bytes(32)), ROWS, AGREED)
     with pytest.raises(RpcUnavailable):

@@ -21,16 +21,19 @@ def test_demo__as_a_stranger_runs_it__reports_right_answers_a_slashed_liar_and_w
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
-    assert len(report["jobs"]) >= 6
-    assert {job["model"] for job in report["jobs"]} == {"breast-cancer", "digits", "digits-cnn"}
-    for job in report["jobs"]:
-        assert job["level"] == "AGREED(3, 2)"
-        assert job["matches_reference"] is True
-        assert job["got"] == job["expected"]
-        assert job["gas"].keys() == {"request", "deliver", "commit", "reveal"}
-        assert job["gas"]["request"] <= 150_000
+    levels = {"AGREED(3, 2)": {"commit", "reveal"}, "PROVED": {"prove"}}
+    for level, steps in levels.items():
+        jobs = [job for job in report["jobs"] if job["level"] == level]
+        assert len(jobs) >= 3
+        assert {job["model"] for job in jobs} == {"breast-cancer", "digits", "digits-cnn"}
+        for job in jobs:
+            assert job["matches_reference"] is True
+            assert job["got"] == job["expected"]
+            assert job["gas"].keys() == {"request", "deliver", *steps}
+            assert job["gas"]["request"] <= 150_000
+            assert (job["proof_seconds"] is not None) == job["proof_checked"] == (level == "PROVED")
     # The target is for honest jobs whose workers have been paid before; slashing and first credits come on top.
-    assert min(sum(job["gas"].values()) for job in report["jobs"]) <= 700_000
+    assert min(sum(job["gas"].values()) for job in report["jobs"] if job["level"] == "AGREED(3, 2)") <= 700_000
     assert report["conserved"] is True
     assert {slash["worker"] for slash in report["slashed"]} == {"liar"}
     assert "settled" in done.stdout

@@ -9,6 +9,7 @@ from cloister.domain.events import (
     CiphertextDemanded,
     CiphertextPublished,
     JobEvent,
+    JobProved,
     JobRefunded,
     JobRequested,
     JobSettled,
@@ -33,11 +34,13 @@ def digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def request(seats: int = 3, quorum: int = 2, nonce: int = 0, ciphertext_size: int = 60) -> Request:
+def request(
+    seats: int = 3, quorum: int = 2, nonce: int = 0, ciphertext_size: int = 60, *, proved: bool = False
+) -> Request:
     return Request(
         nonce=nonce,
         version=VersionId(digest("version")),
-        assurance=Assurance(Level.AGREED, seats, quorum),
+        assurance=Assurance(Level.PROVED, 1, 1) if proved else Assurance(Level.AGREED, seats, quorum),
         price_per_seat=10**15,
         input_commitment=digest("input"),
         ciphertext_hash=BlobId(digest("ciphertext")),
@@ -50,9 +53,11 @@ def request(seats: int = 3, quorum: int = 2, nonce: int = 0, ciphertext_size: in
 class Story:
     """Makes the events of one job, each a second after the one before."""
 
-    def __init__(self, seats: int = 3, quorum: int = 2, name: str = "job", start: int = 1000) -> None:
+    def __init__(
+        self, seats: int = 3, quorum: int = 2, name: str = "job", start: int = 1000, *, proved: bool = False
+    ) -> None:
         self.job_id = JobId(digest(name))
-        self.request = request(seats, quorum)
+        self.request = request(seats, quorum, proved=proved)
         self.time = start
 
     def _tick(self) -> int:
@@ -63,7 +68,7 @@ class Story:
         return JobRequested(self.job_id, REQUESTER, self.request, 7, self._tick() + WINDOW)
 
     def delivered(self, *committee: Address) -> KeysDelivered:
-        committee = committee or (ALICE, BOB, CAROL)
+        committee = committee or (ALICE, BOB, CAROL)[: self.request.assurance.seats]
         keys = tuple(b"" if worker == NOBODY else digest(worker) for worker in committee)
         return KeysDelivered(self.job_id, committee, keys, self._tick() + WINDOW)
 
@@ -77,6 +82,10 @@ class Story:
     def revealed(self, worker: Address, output: str = "right") -> OutputRevealed:
         self._tick()
         return OutputRevealed(self.job_id, worker, digest(output), b"sealed")
+
+    def proved(self, worker: Address = ALICE, output: str = "right") -> JobProved:
+        self._tick()
+        return JobProved(self.job_id, worker, digest(f"masked {output}"))
 
     def refused(self, worker: Address) -> SeatRefused:
         self._tick()
@@ -97,6 +106,8 @@ class Story:
 
 def random_history(random: Random, name: str) -> list[JobEvent]:
     """Any history that the market can emit, cut anywhere."""
+    if random.random() < 0.2:
+        return _random_proved_history(random, name)
     quorum = random.choice([2, 2, 3])
     workers = [ALICE, BOB, CAROL]
     story = Story(3, quorum, name)
@@ -138,6 +149,27 @@ def random_history(random: Random, name: str) -> list[JobEvent]:
         if len(won) >= quorum:
             return _cut(random, [*events, story.settled(sum(1 << workers.index(w) for w in won), output)])
     return _cut(random, [*events, story.refunded(RefundReason.NO_QUORUM)])
+
+
+def _random_proved_history(random: Random, name: str) -> list[JobEvent]:
+    story = Story(name=name, proved=True)
+    events: list[JobEvent] = [story.requested()]
+    if random.random() < 0.1:
+        return [*events, story.refunded(random.choice([RefundReason.NOT_DELIVERED, RefundReason.COMMITTEE_TOO_SMALL]))]
+    events.append(story.delivered())
+    if random.random() < 0.2:
+        events.append(story.demanded(ALICE))
+        if random.random() < 0.3:
+            return _cut(random, [*events, story.refunded(RefundReason.UNPUBLISHED)])
+        events.append(story.published())
+    match random.randrange(4):
+        case 0:
+            events += [story.refused(ALICE), story.refunded(RefundReason.REFUSALS)]
+        case 1:
+            events.append(story.refunded(RefundReason.TOO_FEW_COMMITS))
+        case _:
+            events += [story.proved(), story.settled(0b1)]
+    return _cut(random, events)
 
 
 def _cut(random: Random, events: list[JobEvent]) -> list[JobEvent]:

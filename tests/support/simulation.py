@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 
 from support.jobs import ALICE, BOB, CAROL, REQUESTER, WINDOW, digest, request
 
-from cloister.domain.answer import Answer, RefusalReason
+from cloister.domain.answer import Answer, ProofRefused, ProvedAnswer, RefusalReason
 from cloister.domain.decisions import Progress, Timing
 from cloister.domain.errors import CloisterError
 from cloister.domain.events import (
     CiphertextDemanded,
     CiphertextPublished,
     JobEvent,
+    JobProved,
     JobRefunded,
     JobRequested,
     JobSettled,
@@ -31,6 +32,8 @@ from cloister.domain.job import Job, State, apply
 from cloister.domain.request import Request
 from cloister.worker import Worker
 
+PROOF = b"proof"
+"""The one that the simulated market takes."""
 BLOCK = 5
 """Seconds between blocks."""
 
@@ -41,6 +44,10 @@ class Crash(BaseException):
 
 class Reverted(CloisterError):
     """What a simulated transaction says when it would revert."""
+
+
+class Unproved(Reverted):
+    """It would because of its proof."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +102,14 @@ class Market:
 
     # what JobMarket.sol does
 
-    def request(self, name: str, *, ciphertext_size: int = 60) -> JobId:
+    def request(self, name: str, *, ciphertext_size: int = 60, proved: bool = False) -> JobId:
         job_id = JobId(digest(name))
-        parameters: Request = request(ciphertext_size=ciphertext_size)
+        parameters: Request = request(ciphertext_size=ciphertext_size, proved=proved)
         self.emit(JobRequested(job_id, REQUESTER, parameters, self.number + 1, self.time + WINDOW))
         return job_id
 
     def deliver(self, job_id: JobId, committee: tuple[Address, ...] = (ALICE, BOB, CAROL)) -> None:
+        committee = committee[: self.jobs[job_id].request.assurance.seats]
         keys = tuple(b"sealed" for _ in committee)
         self.emit(KeysDelivered(job_id, committee, keys, self.time + WINDOW))
 
@@ -121,6 +129,14 @@ class Market:
         job = self.jobs[job_id]
         if job.revealed.keys() == job.committed:
             self._settle(job)
+
+    def prove(self, job_id: JobId, worker: Address, answer: ProvedAnswer) -> None:
+        job = self._uncommitted(job_id, worker)
+        self._require(job.request.assurance.proved, "not a proved job")
+        if answer.proof != PROOF:
+            raise Unproved("the proof is wrong")
+        self.emit(JobProved(job_id, worker, answer.masked))
+        self.emit(JobSettled(job_id, digest("output"), 0b1))
 
     def refuse(self, job_id: JobId, worker: Address, reason: int) -> None:
         self._uncommitted(job_id, worker)
@@ -204,7 +220,9 @@ class World:
         self.commitments: list[bytes] = []
         """Everything that was ever broadcast as a commitment."""
         self.answer: Callable[[Job], Answer] = self.honest
+        self.prove: Callable[[Job], ProvedAnswer | None] = self.provable
         self.inferences = 0
+        self.proofs = 0
         self.restarts = 0
         self.elapsed = 0.0
         self.mined_at: dict[str, int] = {}
@@ -224,6 +242,7 @@ class World:
             desk=Desk(self),
             memory=Memory(self),
             inference=Inference(self),
+            prover=Prover(self),
             timing=Timing(margin=2, patience=3, reveal_window=WINDOW),
             clock=lambda: self.elapsed,
             refusals=(Reverted,),
@@ -234,6 +253,10 @@ class World:
         self.inferences += 1
         seal = f"sealed {self.inferences}".encode()
         return Answer(digest("commitment of " + self.me), digest("right"), digest("salt"), seal)
+
+    def provable(self, job: Job) -> ProvedAnswer | None:
+        self.proofs += 1
+        return ProvedAnswer(digest("binding"), digest("C_X"), digest("pad"), b"masked", PROOF)
 
     def step(self) -> bool:
         """One step of the worker, whoever dies in it."""
@@ -275,6 +298,9 @@ class World:
                 assert isinstance(argument, Answer)
                 self.market._require(argument.commitment == digest("commitment of " + self.me), "wrong opening")
                 self.market.reveal(job_id, self.me, argument.output_commitment)
+            case "prove":
+                assert isinstance(argument, ProvedAnswer)
+                self.market.prove(job_id, self.me, argument)
             case "refuse":
                 assert isinstance(argument, RefusalReason)
                 self.market.refuse(job_id, self.me, argument)
@@ -319,6 +345,12 @@ class Desk:
     def reveal(self, job: Job, answer: Answer) -> None:
         self._send("reveal", job, answer)
 
+    def prove(self, job: Job, answer: ProvedAnswer) -> None:
+        try:
+            self._send("prove", job, answer)
+        except Unproved as error:
+            raise ProofRefused(error.message) from error
+
     def refuse(self, job: Job, reason: RefusalReason) -> None:
         self._send("refuse", job, reason)
 
@@ -330,7 +362,7 @@ class Desk:
 
     def progress(self, job_id: JobId) -> Progress:
         self.world.tick("progress")
-        names = ("commit", "reveal", "refuse", "demand", "close")
+        names = ("commit", "reveal", "prove", "refuse", "demand", "close")
         return Progress(*(self._sent(f"{name}:{job_id.hex()}") for name in names))
 
     def settle(self) -> list[tuple[str, bool]]:
@@ -389,3 +421,12 @@ class Inference:
     def answer(self, job: Job) -> Answer:
         self.world.tick("inference")
         return self.world.answer(job)
+
+
+class Prover:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def prove(self, job: Job) -> ProvedAnswer | None:
+        self.world.tick("proof")
+        return self.world.prove(job)

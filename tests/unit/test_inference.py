@@ -10,7 +10,7 @@ from reference import plain_commitments as reference
 from support.jobs import ALICE, BOB, MARKET, REQUESTER
 
 from cloister.domain.answer import CannotServe, CiphertextMissing, RefusalReason
-from cloister.domain.commitments import JobContext, input_commitment, secret_hash
+from cloister.domain.commitments import JobContext, input_binding, input_commitment, secret_hash
 from cloister.domain.errors import CloisterError
 from cloister.domain.ids import BlobId, VersionId
 from cloister.domain.job import Job, State
@@ -69,7 +69,7 @@ class Bench:
             version=VERSION,
             assurance=Assurance(Level.AGREED, 2, 2),
             price_per_seat=10**15,
-            input_commitment=input_commitment(job_secret, SECRETS.response_public_key, plaintext),
+            input_commitment=committed(job_secret, SECRETS.response_public_key, plaintext),
             ciphertext_hash=BlobId(hashlib.sha256(ciphertext).digest()),
             ciphertext_size=len(ciphertext),
             response_key=SECRETS.response_public_key,
@@ -83,6 +83,10 @@ class Bench:
             for w in (ALICE, BOB)
         )
         return Job(job_id, REQUESTER, request, 7, State.READY, 2000, (ALICE, BOB), sealed)
+
+
+def committed(job_secret, response_key, plaintext):
+    return input_commitment(input_binding(job_secret, response_key, plaintext))
 
 
 @pytest.fixture
@@ -270,7 +274,7 @@ def test_answer__other_requester_market_or_chain__does_not_open(bench, plaintext
 
 
 def test_answer__commitment_to_another_input__is_refused(bench, plaintext):  # JOB-13
-    other = input_commitment(SECRETS.job_secret, SECRETS.response_public_key, plaintext[::-1])
+    other = committed(SECRETS.job_secret, SECRETS.response_public_key, plaintext[::-1])
     assert refused(bench.worker(), bench.job(plaintext, input_commitment=other)) is RefusalReason.COMMITMENT_MISMATCH
 
 
@@ -330,7 +334,7 @@ LOW_ORDER = [
 @pytest.mark.parametrize("response_key", LOW_ORDER, ids=lambda key: key.hex()[:6])
 def test_answer__response_key_of_low_order__is_refused_before_the_work(bench, plaintext, response_key, monkeypatch):
     monkeypatch.setattr(PlainInference, "run", lambda *args: pytest.fail("the model was run"))
-    commitment = input_commitment(SECRETS.job_secret, response_key, plaintext)
+    commitment = committed(SECRETS.job_secret, response_key, plaintext)
     job = bench.job(plaintext, response_key=response_key, input_commitment=commitment)
     assert refused(bench.worker(), job) is RefusalReason.OTHER
 

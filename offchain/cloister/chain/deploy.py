@@ -1,8 +1,8 @@
-"""Deploys the three contracts."""
+"""Deploys the contracts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from typing import Any, cast
 
@@ -12,16 +12,18 @@ from eth_utils.address import to_canonical_address, to_checksum_address
 from eth_utils.crypto import keccak
 from web3 import Web3
 from web3.exceptions import TimeExhausted
-from web3.types import TxParams
+from web3.types import TxParams, TxReceipt
 
-from ..chain.artifacts import artifact
+from ..chain.artifacts import Artifact, artifact
 from ..chain.deployment import Deployment, DeploymentFailed, DeployParameters, verify
 from ..chain.errors import InsufficientFunds, translated
 from ..domain.ids import Address
 
 GAS_MARGIN = 1.2
 RECEIPT_TIMEOUT = 300.0
-"""Seconds to wait for each of the three transactions."""
+"""Seconds to wait for each transaction."""
+VERIFIER = "MatrixProofVerifier"
+"""The proof system that a deployment lists and vouches for."""
 
 
 def deploy(
@@ -29,14 +31,15 @@ def deploy(
     account: LocalAccount,
     parameters: DeployParameters | None = None,
     *,
+    verifier: Artifact | None = None,
     timeout: float = RECEIPT_TIMEOUT,
     report: Callable[[str], None] = lambda _: None,
 ) -> Deployment:
-    """Deploys ModelRegistry, NodeRegistry and JobMarket from `account` and checks the result with `verify`.
+    """Deploys ProofVerifiers, ModelRegistry, NodeRegistry, JobMarket and a verifier, and checks it all with `verify`.
 
-    The account must send nothing else meanwhile: the registry is told the address that the market will get
-    from the account's nonce. `report` is called with one line per contract; `timeout`, in seconds, holds for
-    each.
+    The account must send nothing else meanwhile: the node registry is told the address that the market will get
+    from the account's nonce. It becomes the steward of the verifier; `verifier` is another one than the package's own.
+    `report` is called with one line per contract; `timeout`, in seconds, holds for each.
 
     Raises InsufficientFunds before it sends anything, DeploymentFailed when a transaction is not mined in
     time or reverts or the result is not wired right, and what `translated` raises. A failed deployment costs
@@ -44,16 +47,20 @@ def deploy(
     """
     parameters = parameters or DeployParameters()
     sender = _Deployer(w3, account, timeout, report)
-    sender.check_funds()
-    market = _create_address(account.address, sender.nonce + 2)
-    models, block = sender.create("ModelRegistry")
+    proof_system = verifier or artifact(VERIFIER)
+    sender.check_funds([*(artifact(name) for name in _CREATED), proof_system])
+    market = _create_address(account.address, sender.nonce + _CREATED.index("JobMarket"))
+    verifiers, block = sender.create(artifact("ProofVerifiers"))
+    models, _ = sender.create(artifact("ModelRegistry"), verifiers)
     registry_arguments = (market, parameters.epoch_length, parameters.exit_delay, parameters.minimum_stake)
-    nodes, _ = sender.create("NodeRegistry", *registry_arguments)
-    created, _ = sender.create("JobMarket", nodes, models, astuple(parameters.market))
+    nodes, _ = sender.create(artifact("NodeRegistry"), *registry_arguments)
+    created, _ = sender.create(artifact("JobMarket"), nodes, models, astuple(parameters.market))
     if created != market:
         raise DeploymentFailed(f"The market is at {created}, not at {market}.", "Deploy again.")
+    checker, _ = sender.create(proof_system)
+    number = sender.list_verifier(verifiers, checker)
     with translated():
-        deployment = Deployment(w3.eth.chain_id, nodes, models, market, block)
+        deployment = Deployment(w3.eth.chain_id, nodes, models, market, block, number)
     verify(w3, deployment, parameters)
     return deployment
 
@@ -70,9 +77,9 @@ class _Deployer:
             self._chain_id = w3.eth.chain_id
             self.nonce = w3.eth.get_transaction_count(account.address, "pending")
 
-    def check_funds(self) -> None:
+    def check_funds(self, created: Sequence[Artifact]) -> None:
         # No estimate: creating the market cannot be simulated before the registry that it checks exists.
-        gas = sum(_creation_gas(len(artifact(name).bytecode) // 2) for name in _CREATED)
+        gas = sum(_creation_gas(len(compiled.bytecode) // 2) for compiled in created) + _LISTING_GAS
         fees = self._fees()
         price = int(fees.get("maxFeePerGas", fees.get("gasPrice", 0)))
         with translated():
@@ -84,31 +91,44 @@ class _Deployer:
                 "Send ether to the account, or wait for lower fees.",
             )
 
-    def create(self, name: str, *arguments: Any) -> tuple[Address, int]:
+    def create(self, compiled: Artifact, *arguments: Any) -> tuple[Address, int]:
         """Address and block of the new contract."""
-        compiled = artifact(name)
-        constructor = self._w3.eth.contract(abi=compiled.abi, bytecode=compiled.bytecode).constructor(*arguments)
+        contract = self._w3.eth.contract(abi=compiled.abi, bytecode=compiled.bytecode)
+        receipt = self._send(f"Creating {compiled.name}", contract.constructor(*arguments))
+        address = receipt.get("contractAddress")
+        assert address is not None  # of a creation that succeeded
+        self._report(f"{compiled.name} {address} ({receipt['gasUsed']:,} gas)")
+        return Address(address), receipt["blockNumber"]
+
+    def list_verifier(self, verifiers: Address, verifier: Address) -> int:
+        """The number under which the verifier is listed."""
+        contract = self._w3.eth.contract(cast(Any, verifiers), abi=artifact("ProofVerifiers").abi)
+        receipt = self._send("Listing the verifier", contract.functions.add(verifier))
+        number = int(contract.events.VerifierAdded().process_receipt(receipt)[0]["args"]["id"])
+        self._report(f"verifier {number} ({receipt['gasUsed']:,} gas)")
+        return number
+
+    def _send(self, what: str, call: Any) -> TxReceipt:
+        """Sends a contract's constructor or function and waits for it."""
         with translated():
-            gas = int(constructor.estimate_gas({"from": self._account.address}) * GAS_MARGIN)
+            gas = int(call.estimate_gas({"from": self._account.address}) * GAS_MARGIN)
             fields: TxParams = {**self._fees(), "chainId": self._chain_id, "nonce": self.nonce, "gas": gas}
-            signed = self._account.sign_transaction(cast(Any, constructor.build_transaction(fields)))
+            signed = self._account.sign_transaction(cast(Any, call.build_transaction(fields)))
             hash_ = self._w3.eth.send_raw_transaction(signed.raw_transaction)
             self.nonce = cast(Any, self.nonce + 1)
             try:
                 receipt = self._w3.eth.wait_for_transaction_receipt(hash_, timeout=self._timeout, poll_latency=0.1)
             except TimeExhausted as exc:
                 raise DeploymentFailed(
-                    f"Creating {name} ({hash_.to_0x_hex()}) is not mined after {self._timeout:.0f} s.",
+                    f"{what} ({hash_.to_0x_hex()}) is not mined after {self._timeout:.0f} s.",
                     "Wait until the account's transactions are mined, then deploy again.",
                 ) from exc
-        address = receipt.get("contractAddress")
-        if receipt["status"] != 1 or address is None:
+        if receipt["status"] != 1:
             raise DeploymentFailed(
-                f"Creating {name} ({hash_.to_0x_hex()}) reverted.",
+                f"{what} ({hash_.to_0x_hex()}) reverted.",
                 "Another transaction of the account may have come between: stop it and deploy again.",
             )
-        self._report(f"{name} {address} ({receipt['gasUsed']:,} gas)")
-        return Address(address), receipt["blockNumber"]
+        return receipt
 
     def _fees(self) -> TxParams:
         with translated():
@@ -119,7 +139,9 @@ class _Deployer:
         return {"maxFeePerGas": cast(Any, 2 * base_fee + tip), "maxPriorityFeePerGas": tip}
 
 
-_CREATED = ("ModelRegistry", "NodeRegistry", "JobMarket")
+_CREATED = ("ProofVerifiers", "ModelRegistry", "NodeRegistry", "JobMarket")
+"""In this order, before the verifier."""
+_LISTING_GAS = 100_000
 
 
 def _creation_gas(code: int) -> int:

@@ -111,17 +111,24 @@ class DeployParameters:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Where one market and its registries live. `block` is the first that can hold one of their logs."""
+    """Where one market and its registries live. `block` is the first that can hold one of their logs.
+
+    `verifier` is the number of the verifier that this deployment vouches for; None when it names none. Anybody can list
+    verifiers, good ones and bad.
+    """
 
     chain_id: int
     node_registry: Address
     model_registry: Address
     job_market: Address
     block: int
+    verifier: int | None = None
 
     def to_json(self) -> str:
         """The deployment file's text."""
         content = {name: getattr(self, attribute) for name, attribute in _JSON_NAMES.items()}
+        if self.verifier is not None:
+            content[_VERIFIER] = self.verifier
         return json.dumps(content, indent=2) + "\n"
 
     @classmethod
@@ -130,11 +137,14 @@ class Deployment:
         try:
             content = json.loads(text)
             values = {attribute: content[name] for name, attribute in _JSON_NAMES.items()}
+            values[_VERIFIER] = content.get(_VERIFIER)
         except (ValueError, KeyError, TypeError) as exc:
             raise InvalidInput(f"This is no deployment file: {exc!r}.", _FILE) from exc
         for name in ("chain_id", "block"):
             if type(values[name]) is not int or values[name] < 0:
                 raise InvalidInput(f"{name} of the deployment file is {values[name]!r}, no number.", _FILE)
+        if values[_VERIFIER] is not None and (type(values[_VERIFIER]) is not int or values[_VERIFIER] < 1):
+            raise InvalidInput(f"verifier of the deployment file is {values[_VERIFIER]!r}, no number from 1 on.", _FILE)
         for name in ("node_registry", "model_registry", "job_market"):
             if not isinstance(values[name], str) or not is_address(values[name]):
                 raise InvalidInput(f"{name} of the deployment file is {values[name]!r}, no address.", _FILE)
@@ -165,6 +175,7 @@ _JSON_NAMES = {
     "jobMarket": "job_market",
     "block": "block",
 }
+_VERIFIER = "verifier"
 _FILE = f"It is JSON with {', '.join(_JSON_NAMES)}, as `cloister deploy` writes it."
 
 
@@ -188,15 +199,17 @@ def verify(w3: Web3, deployment: Deployment, parameters: DeployParameters | None
         for name, address in addresses.items():
             if not w3.eth.get_code(cast(Any, address)):
                 raise DeploymentFailed(f"There is no code at {address}, the {name}'s address.", _ANOTHER)
-        nodes, market = (
+        nodes, models, market = (
             w3.eth.contract(cast(Any, addresses[name]), abi=artifact(name).abi).functions
-            for name in ("NodeRegistry", "JobMarket")
+            for name in ("NodeRegistry", "ModelRegistry", "JobMarket")
         )
         found: dict[str, Any] = {
             "the market's node registry": (market.nodes().call(), deployment.node_registry),
             "the market's model registry": (market.models().call(), deployment.model_registry),
             "the node registry's market": (nodes.market().call(), deployment.job_market),
         }
+        verifiers = w3.eth.contract(models.verifiers().call(), abi=artifact("ProofVerifiers").abi).functions
+        listed = verifiers.count().call()
         if parameters is not None:
             found |= {
                 "the market's parameters": (tuple(market.parameters().call()), astuple(parameters.market)),
@@ -207,6 +220,8 @@ def verify(w3: Web3, deployment: Deployment, parameters: DeployParameters | None
     for what, (actual, expected) in found.items():
         if actual != expected:
             raise DeploymentFailed(f"On chain, {what} is {actual}, not {expected}.", _ANOTHER)
+    if deployment.verifier is not None and deployment.verifier > listed:
+        raise DeploymentFailed(f"There is no verifier {deployment.verifier}; {listed} are listed.", _ANOTHER)
 
 
 _ANOTHER = "Name the right deployment file, or deploy again."

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cloister.chain.call import Call
+from cloister.chain.errors import ContractError
 from cloister.chain.market import Market
 from cloister.chain.sender import Outbox, Sender
-from cloister.domain.answer import Answer, RefusalReason
+from cloister.domain.answer import Answer, ProofRefused, ProvedAnswer, RefusalReason
 from cloister.domain.decisions import Progress
 from cloister.domain.ids import JobId, hexed
 from cloister.domain.job import Job
+
+UNPROVABLE = ("JobMarket_InvalidProof", "JobMarket_WrongInput", "ProofVerifiers_Removed")
+"""What the market says of a proof that it will never take, however often it is sent."""
 
 
 class Desk:
@@ -33,6 +37,15 @@ class Desk:
         )
         self._send("reveal", job, call)
 
+    def prove(self, job: Job, answer: ProvedAnswer) -> None:
+        """Sends the proof, which settles the job. Raises ProofRefused when the market would not take it."""
+        try:
+            self._send("prove", job, self._market.prove(job.request, job.requester, job.committee, answer))
+        except ContractError as error:
+            if error.name in UNPROVABLE:
+                raise ProofRefused(error.message, error.hint) from error
+            raise
+
     def refuse(self, job: Job, reason: RefusalReason) -> None:
         """Gives the seat up."""
         self._send("refuse", job, self._market.refuse(job.job_id, job.committee, reason))
@@ -50,6 +63,7 @@ class Desk:
         return Progress(
             committed=self._sent("commit", job_id),
             revealed=self._sent("reveal", job_id),
+            proved=self._sent("prove", job_id),
             withdrew=self._sent("refuse", job_id),
             demanded=self._sent("demand", job_id),
             closed=self._sent("close", job_id),

@@ -263,6 +263,9 @@ def _revert_data(data: Any) -> bytes:
 
 
 def _shown(value: Any, solidity_type: str) -> str:
+    if solidity_type == "bytes" and value[:4] in custom_errors():
+        # A verifier's own error, passed on by the contract that asked it.
+        return f"({revert_error(value).message.removesuffix('.')})"
     if isinstance(value, bytes):
         return "0x" + value.hex()
     if solidity_type in _ENUMS:

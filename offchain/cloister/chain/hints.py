@@ -5,8 +5,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+# MatrixProofVerifier says at which check a proof failed; to whoever made or sent it that is one thing or the other.
+_DESCRIPTOR = (
+    "Descriptor_Bias",
+    "Descriptor_Block",
+    "Descriptor_End",
+    "Descriptor_Header",
+    "Descriptor_Length",
+    "Descriptor_Overlap",
+    "Descriptor_Shape",
+    "Descriptor_Terms",
+    "Descriptor_Weights",
+    "Descriptor_Window",
+)
+_PROOF = (
+    "Bls12381_BadPoint",
+    "Field_NoInverse",
+    "Field_NotCanonical",
+    "MatrixProof_BadChallenge",
+    "MatrixProof_NoWeights",
+    "MatrixProof_WrongDescriptor",
+    "ProofFile_Header",
+    "ProofFile_Length",
+    "ProofFile_OtherStatement",
+    "PublicValues_OutOfRange",
+    "Terms_Unknown",
+    "Windows_DoNotFit",
+)
+
 HINTS: Mapping[str, str] = MappingProxyType(
     {
+        **dict.fromkeys(
+            _DESCRIPTOR, "The circuit breaks PROOF-1: package the model again with this version of Cloister."
+        ),
+        **dict.fromkeys(
+            _PROOF,
+            "The proof was damaged, or made by another version of Cloister or for another statement: make it again.",
+        ),
         # BlockHeader, in deliver
         "BlockHeader_HashUnavailable": (
             "Before the seed block is mined: wait for the block after it. After 8191 blocks: the "
@@ -20,8 +55,13 @@ HINTS: Mapping[str, str] = MappingProxyType(
             "draw anew before sealing any key."
         ),
         # JobMarket: request
-        "JobMarket_LevelNotAvailable": "Ask for AGREED, the one level of this version.",
-        "JobMarket_BadCommittee": "Choose 2 to maxSeats seats and a quorum above half of them.",
+        "JobMarket_LevelNotAvailable": "Ask for AGREED or PROVED, the levels of this version.",
+        "JobMarket_BadCommittee": (
+            "Choose 2 to maxSeats seats and a quorum above half of them; a PROVED job has one seat."
+        ),
+        "JobMarket_VerifierRemoved": (
+            "Nobody checks proofs about this version any more: ask for AGREED, or for another version."
+        ),
         "JobMarket_PriceChanged": "The owner changed the price: request again.",
         "JobMarket_WrongPayment": "Send exactly seats x price.",
         "JobMarket_AlreadyRequested": ("This very job was posted before: choose another nonce to post it once more."),
@@ -51,6 +91,13 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "JobMarket_Excused": "This seat is vacant or refused the job: nothing is left to do for it.",
         "JobMarket_NotCommitted": "Only a seat that committed can reveal: nothing is left to do for it.",
         "JobMarket_WrongOpening": ("Reveal the output commitment and the salt of the commitment that this seat sent."),
+        # JobMarket: prove
+        "JobMarket_WrongLevel": "PROVED jobs are settled by `prove`, all others by `commit` and `reveal`.",
+        "JobMarket_MaskedTooLong": "The output is too large: refuse such a job with reason 6 before the work.",
+        "JobMarket_WrongInput": "The request commits to another input or pad: refuse the job with reason 1.",
+        "JobMarket_InvalidProof": (
+            "The verifier does not accept the proof: see that prover and verifier are of one version of Cloister."
+        ),
         "JobMarket_ZeroOutput": "An output commitment is a hash and never zero: compute it again.",
         "JobMarket_SealedOutputTooLong": (
             "The output is too large: refuse such a job with reason 6 before the commit."
@@ -77,6 +124,22 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "ModelRegistry_ZeroPrice": "Set a price of at least 1 wei.",
         "ModelRegistry_ZeroManifest": "Package the model first: its manifest's SHA-256 is its name.",
         "ModelRegistry_UriTooLong": "Shorten the URI.",
+        "ModelRegistry_NoVerifiers": "Deploy ProofVerifiers first and name its address.",
+        "ModelRegistry_AlreadyProvable": "The circuit of this version is registered for good: nothing is left to do.",
+        "ModelRegistry_NotProvable": "No circuit is registered for this version: ask for AGREED.",
+        "ModelRegistry_WrongManifest": "Give the bytes of the very manifest that was published.",
+        "ModelRegistry_CircuitNotNamed": (
+            "The manifest names another circuit or other weights: package the model again, and publish that."
+        ),
+        "ModelRegistry_InvalidWeights": (
+            "The verifier does not accept the proof about the weights: see that prover and verifier are of one "
+            "version of Cloister."
+        ),
+        # ProofVerifiers
+        "ProofVerifiers_NoCode": "Deploy the verifier first.",
+        "ProofVerifiers_Unknown": "No verifier has this number: check it and the deployment.",
+        "ProofVerifiers_Removed": "Its steward removed this verifier, for good: name another one.",
+        "ProofVerifiers_NotSteward": "Use the account that listed the verifier.",
         # NodeRegistry
         "NodeRegistry_NotMarket": "Only the market locks and slashes: check the deployment file.",
         "NodeRegistry_AlreadyRegistered": ("This account has its place: top up its stake or replace its keys instead."),

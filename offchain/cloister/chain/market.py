@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from web3.contract import Contract
+from web3.exceptions import Web3Exception
 from web3.types import LogReceipt
 
 from cloister.chain.artifacts import artifact
 from cloister.chain.call import GAS_CAP, Call
 from cloister.chain.connection import Connection
 from cloister.chain.errors import translated
+from cloister.domain.answer import ProvedAnswer
 from cloister.domain.events import (
     CiphertextDemanded,
     CiphertextPublished,
     JobEvent,
+    JobProved,
     JobRefunded,
     JobRequested,
     JobSettled,
@@ -40,6 +43,7 @@ STEPS: Mapping[type, str] = {
     KeysDelivered: "deliver",
     OutputCommitted: "commit",
     OutputRevealed: "reveal",
+    JobProved: "prove",
     SeatRefused: "refuse",
     CiphertextDemanded: "demand",
     CiphertextPublished: "publish",
@@ -103,6 +107,12 @@ class Market:
         gas = 250_000 + 90_000 * len(committee) + 60 * len(sealed_output)
         return self._call("reveal", job_id, list(committee), output_commitment, salt, sealed_output, gas=gas)
 
+    def prove(self, request: Request, requester: Address, committee: Sequence[Address], answer: ProvedAnswer) -> Call:
+        """Proves the output of the sender's job, which settles it."""
+        opening = (answer.input_binding, answer.input_digest, answer.pad_digest)
+        values = [request.as_tuple(), requester, list(committee), *opening, answer.masked, answer.proof]
+        return self._call("prove", *values)
+
     def refuse(self, job_id: JobId, committee: Sequence[Address], reason: int) -> Call:
         """Gives the sender's seat up."""
         gas = 200_000 + 60_000 * len(committee)
@@ -144,6 +154,24 @@ class Market:
         """Every event of one job from block `first_block` on."""
         logs = self._connection.logs_of_job(self.address, job_id, first_block)
         return [event for log in logs if (event := self.decode(log))]
+
+    def proved_answer(self, job_id: JobId, first_block: int) -> ProvedAnswer | None:
+        """What the worker of a proved job sent; None when a contract sent it, whose calls do not stand in the block."""
+        for log in self._connection.logs_of_job(self.address, job_id, first_block):
+            if not isinstance(self.decode(log), JobProved):
+                continue
+            with translated():
+                sent = self._connection.w3.eth.get_transaction(log["transactionHash"])
+            if str(sent.get("to")) != self.address:
+                return None
+            try:
+                function, given = self._contract.decode_function_input(sent["input"])
+            except (ValueError, Web3Exception):
+                return None
+            if function.fn_name == "prove":
+                names = ("inputBinding", "inputDigest", "padDigest", "masked", "proof")
+                return ProvedAnswer(*(given[name] for name in names))
+        return None
 
     def gas(self, job_id: JobId, first_block: int) -> dict[str, list[int]]:
         """Gas used by each transaction of a job, by what it did: request, deliver, commit, reveal, …"""
@@ -189,6 +217,7 @@ class Market:
             "OutputRevealed": lambda a: OutputRevealed(
                 JobId(a["id"]), a["worker"], a["outputCommitment"], a["sealedOutput"]
             ),
+            "JobProved": lambda a: JobProved(JobId(a["id"]), a["worker"], a["masked"]),
             "SeatRefused": lambda a: SeatRefused(JobId(a["id"]), a["worker"], a["reason"]),
             "CiphertextDemanded": lambda a: CiphertextDemanded(JobId(a["id"]), a["worker"], a["publishBy"]),
             "CiphertextPublished": lambda a: CiphertextPublished(

@@ -10,7 +10,7 @@ from web3.contract import Contract
 from cloister.chain.artifacts import artifact
 from cloister.chain.call import Call
 from cloister.chain.connection import Connection
-from cloister.chain.errors import translated
+from cloister.chain.errors import ContractError, translated
 from cloister.domain.errors import InvalidInput
 from cloister.domain.ids import Address, BlobId, VersionId, hexed
 
@@ -27,6 +27,15 @@ class Version:
     deprecated: bool
     manifest: BlobId
     uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredCircuit:
+    """What proofs about a version are checked against, for good: a verifier's number and two digests."""
+
+    verifier: int
+    circuit: bytes
+    weights: bytes
 
 
 class Models:
@@ -49,6 +58,36 @@ class Models:
     def deprecate(self, version: VersionId) -> Call:
         """Ends new jobs for a version."""
         return self._call("deprecate", version)
+
+    def register_circuit(
+        self, version: VersionId, manifest: bytes, circuit: RegisteredCircuit, descriptor: bytes, proof: bytes
+    ) -> Call:
+        """Makes a version of the sender's provable; `manifest` names the circuit and the weights.
+
+        Raises InvalidInput when it names others or none.
+        """
+        member = f',"circuit":{{"descriptor":"{circuit.circuit.hex()}","weights":"{circuit.weights.hex()}"}}'
+        offset = manifest.find(member.encode())
+        if offset < 0:
+            raise InvalidInput("The manifest does not name this circuit and these weights.", "Package the model again.")
+        numbers = (circuit.verifier, manifest, offset, circuit.circuit, circuit.weights)
+        return self._call("registerCircuit", version, *numbers, descriptor, proof)
+
+    def circuit_of(self, version_id: VersionId) -> RegisteredCircuit | None:
+        """What proofs about a version are checked against; None for a version that takes no proved jobs."""
+        try:
+            with translated():
+                found = self._contract.functions.circuitOf(version_id).call()
+        except ContractError as error:
+            if error.name == "ModelRegistry_NotProvable":
+                return None
+            raise
+        return RegisteredCircuit(*found)
+
+    def verifiers(self) -> Address:
+        """Where the numbers of verifiers come from."""
+        with translated():
+            return Address(self._contract.functions.verifiers().call())
 
     def version(self, version_id: VersionId) -> Version:
         """One version. Raises InvalidInput when it was never published."""

@@ -11,16 +11,23 @@ from cloister.domain.ids import VersionId, hexed, unhexed
 
 if TYPE_CHECKING:
     from cloister.bootstrap import Network
-    from cloister.chain.models import Version
+    from cloister.chain.models import RegisteredCircuit, Version
     from cloister.fixedpoint import Manifest
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A published version, and its manifest if a blob store has it."""
+    """A published version, and its manifest if a blob store has it.
+
+    `circuit` is what proofs about it are checked against, None if it takes no proved jobs; `trusted` tells whether this
+    deployment vouches for the verifier, `removed` whether that is gone.
+    """
 
     version: Version
     manifest: Manifest | None
+    circuit: RegisteredCircuit | None = None
+    trusted: bool = False
+    removed: bool = False
 
     @property
     def name(self) -> str | None:
@@ -30,6 +37,13 @@ class Entry:
     def line(self) -> str:
         """Enough to tell it from another of the same name."""
         return f"{hexed(self.version.version_id)}, {ether(self.version.price)} per worker, owner {self.version.owner}"
+
+    def proved_by(self) -> str:
+        """The verifier of its proofs, for people."""
+        if self.circuit is None:
+            return "-"
+        doubt = " (removed)" if self.removed else "" if self.trusted else " (not of this deployment)"
+        return f"verifier {self.circuit.verifier}{doubt}"
 
     def document(self) -> dict[str, Any]:
         """For --json."""
@@ -52,6 +66,15 @@ class Entry:
                 "fixed_correct": accuracy.fixed_correct,
                 "agree": accuracy.agree,
             },
+            "proved": None
+            if self.circuit is None
+            else {
+                "verifier": self.circuit.verifier,
+                "of_deployment": self.trusted,
+                "removed": self.removed,
+                "circuit": hexed(self.circuit.circuit),
+                "weights": hexed(self.circuit.weights),
+            },
         }
 
 
@@ -70,7 +93,11 @@ def entry(network: Network, version: Version) -> Entry:
         manifest = Manifest.from_bytes(network.blobs.get(version.manifest, MAX_MANIFEST_BYTES))
     except (StorageError, InvalidPackage):
         manifest = None
-    return Entry(version, manifest)
+    circuit = network.models.circuit_of(version.version_id)
+    if circuit is None:
+        return Entry(version, manifest)
+    trusted = circuit.verifier == network.deployment.verifier
+    return Entry(version, manifest, circuit, trusted, network.verifiers.is_removed(circuit.verifier))
 
 
 def version_of(text: str) -> VersionId:

@@ -31,8 +31,8 @@ def deploy(
 ) -> Output:
     """Deploy a market of one's own.
 
-    This deploys the three contracts and writes the file that names them. The parameters can never be changed. The
-    account must send nothing else meanwhile.
+    This deploys the contracts and writes the file that names them. The parameters can never be changed. The account
+    must send nothing else meanwhile. It becomes the steward of the verifier of proofs: it can remove that, and no more.
     """
     from cloister.chain.connection import Connection
     from cloister.chain.deploy import deploy as deploy_contracts
@@ -51,11 +51,12 @@ def deploy(
         "node_registry": deployment.node_registry,
         "model_registry": deployment.model_registry,
         "job_market": deployment.job_market,
+        "verifier": deployment.verifier,
         "block": deployment.block,
         "file": str(out),
         "parameters": _parameters(parameters),
     }
-    shown = {name: document[name] for name in ("node_registry", "model_registry", "job_market", "file")}
+    shown = {name: document[name] for name in ("node_registry", "model_registry", "job_market", "verifier", "file")}
     return Output(document, [facts(shown)])
 
 

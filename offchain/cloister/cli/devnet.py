@@ -75,6 +75,7 @@ def _introduction(net: Testnet) -> Output:
         f"  {here} nodes",
         f"  {here} model publish models/digits --price 0.01",
         f"  {here} request digits --input rows.csv      # 64 numbers per line",
+        f"  {here} request digits --input rows.csv --proved",
         "Ctrl-C stops everything.",
     ]
     return Output(document, [facts(shown), *steps])

@@ -37,6 +37,7 @@ def job_document(network: Network, job: Job, parameters: Parameters) -> dict[str
         "cost_wei": str(cost(job, parameters)) if job.over else None,
         "input_commitment": hexed(request.input_commitment),
         "committee": [_seat(job, worker) for worker in job.committee],
+        "masked_output": None if job.proved is None else hexed(job.proved.masked),
         "output_commitment": None if job.result is None else hexed(job.result),
         "refund_reason": None if job.refund_reason is None else job.refund_reason.name.lower(),
     }
@@ -49,6 +50,7 @@ def output_document(result: Result, fractional_bits: int) -> dict[str, Any]:
         "predictions": list(result.predictions or ()),
         "outputs": result.outputs.tolist(),
         "fractional_bits": fractional_bits,
+        "proof_checked": result.proof_checked,
     }
 
 
@@ -120,7 +122,9 @@ class Story:
             yield f"committed: {len(job.committed)} of {seats}"
         if len(job.revealed) > (len(before.revealed) if before else 0):
             yield f"revealed: {len(job.revealed)} of {seats}"
-        if job.result is not None:
+        if job.proved is not None and not (before and before.proved):
+            yield f"proved, and paid {ether(job.request.price_per_seat)}: {job.proved.worker}"
+        elif job.result is not None:
             paid = ", ".join(worker for worker in job.seated if worker in job.agreeing)
             yield f"agreed, and paid {ether(job.request.price_per_seat)} each: {paid}"
             for worker in job.seated:
@@ -137,6 +141,8 @@ def waiting_for(job: Job) -> str:
     match job.state:
         case State.OPEN:
             return f"Waiting for block {job.seed_block}, which decides the committee"
+        case State.READY if job.request.assurance.proved:
+            return "Waiting for the drawn worker to run the model and prove its output"
         case State.READY:
             return "Waiting for the committee to run the model and commit"
         case State.DEMANDED:
@@ -169,7 +175,7 @@ def _standing(job: Job, worker: Address) -> str:
     if worker in job.refused:
         return "refused"
     if worker in job.agreeing:
-        return "agreed"
+        return "proved its output" if job.request.assurance.proved else "agreed"
     if worker in job.revealed:
         return "revealed another output" if job.result is not None else "revealed"
     if worker in job.committed:

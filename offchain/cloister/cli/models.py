@@ -26,6 +26,10 @@ Price = Annotated[
     int,
     typer.Option("--price", metavar="ETH", parser=parse_amount, help="Price per agreeing worker: 0.01, 5gwei, 10wei."),
 ]
+VerifierNumber = Annotated[
+    int | None,
+    typer.Option("--verifier", metavar="N", min=1, help="Trust this verifier of proofs, not the deployment's."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,7 +44,8 @@ def list_models(
     """List the models on offer.
 
     Anybody may publish under any name; only the version id says which model it is. Name and accuracy are what the owner
-    states, and are known only where a blob store has the manifest.
+    states, and are known only where a blob store has the manifest. Versions with a verifier take proved jobs; one that
+    is not of this deployment may accept any proof.
     """
     network = run.network
     found = [one for one in entries(network) if everything or not one.version.deprecated]
@@ -57,11 +62,12 @@ def list_models(
             hexed(one.version.version_id),
             ether(one.version.price),
             one.version.owner,
+            one.proved_by(),
             _accuracy(one.manifest) + (" (deprecated)" if one.version.deprecated else ""),
         )
         for one in found
     ]
-    return Output(document, [Table(("name", "version", "price", "owner", "accuracy"), rows)])
+    return Output(document, [Table(("name", "version", "price", "owner", "proofs", "accuracy"), rows)])
 
 
 @command(model, "publish", example="cloister model publish models/digits --price 0.01")
@@ -70,16 +76,26 @@ def publish(
     folder: Folder,
     price: Price,
     uri: Annotated[str, typer.Option("--uri", help="Where people can read about the model.")] = "",
+    no_proof: Annotated[bool, typer.Option("--no-proof", help="Do not make it ready for proved jobs.")] = False,
+    verifier: VerifierNumber = None,
 ) -> Output:
     """Publish a package under this account.
 
     It is checked first. The files go to the first blob store; workers need to be able to read them from one of
-    theirs. Publishing the same package again stores it again and changes nothing on chain.
+    theirs. If the manifest names a circuit, it is registered with a proof that the weights are what they must be, and
+    the version takes proved jobs, too. Publishing the same package again stores it again, and does on chain what was
+    left undone.
     """
     package = _load(folder)
+    provable = package.manifest.circuit is not None and not no_proof
     run.screen.tell(f"{package.manifest.name}: {ether(price)} for each agreeing worker")
     with run.client() as client:
-        version = client.publish(package, price, uri)
+        if provable:
+            with run.screen.waiting("Proving that the weights are integers"):
+                version = client.publish_provable(package, price, uri, verifier)
+        else:
+            version = client.publish(package, price, uri)
+        circuit = client.models.circuit_of(version)
         published = client.models.version(version)
         document = {
             "chain_id": client.connection.chain_id,
@@ -88,8 +104,10 @@ def publish(
             "manifest": hexed(package.digest),
             "price_wei": str(published.price),
             "owner": published.owner,
+            "verifier": None if circuit is None else circuit.verifier,
         }
-    parts: list[str | Table] = [facts({"version": hexed(version), "price": ether(published.price)})]
+    proofs = "none: it takes agreed jobs only" if circuit is None else f"verifier {circuit.verifier}"
+    parts: list[str | Table] = [facts({"version": hexed(version), "price": ether(published.price), "proofs": proofs})]
     if published.price != price:
         parts.append("It was published before: its price stays until `cloister model price` changes it.")
     return Output(document, parts)
@@ -143,6 +161,7 @@ def check(run: Run, folder: Folder) -> Output:
         "weights": "0x" + manifest.weights.sha256,
         "input_shape": list(manifest.input.shape),
         "labels": list(manifest.labels),
+        "circuit": None if manifest.circuit is None else "0x" + manifest.circuit.descriptor,
         "stages": [{"shape": list(stage.shape), "bits": stage.bits} for stage in manifest.stages],
     }
     shown = {
@@ -151,6 +170,7 @@ def check(run: Run, folder: Folder) -> Output:
         "input": " × ".join(map(str, manifest.input.shape)),
         "labels": ", ".join(map(str, manifest.labels)),
         "accuracy": _accuracy(manifest),
+        "circuit": "none: agreed jobs only" if manifest.circuit is None else "0x" + manifest.circuit.descriptor,
     }
     rows = [(i, " × ".join(map(str, stage.shape)), stage.bits) for i, stage in enumerate(manifest.stages, start=1)]
     proved = "The package is whole, and no input can overflow."

@@ -19,6 +19,7 @@ from cloister.cli import (
     keys,
     models,
     nodes,
+    proofs,
     request,
     result,
     version,
@@ -35,7 +36,21 @@ INTERRUPTED = 130
 """128 + SIGINT."""
 
 app = group(summary="AI inference on machines nobody has to trust.")
-for capability in (request, result, jobs, nodes, models, credit, worker, keys, deploy, devnet, configuration, version):
+for capability in (
+    request,
+    result,
+    jobs,
+    nodes,
+    models,
+    proofs,
+    credit,
+    worker,
+    keys,
+    deploy,
+    devnet,
+    configuration,
+    version,
+):
     capability.add_to(app)
 
 

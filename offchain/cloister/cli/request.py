@@ -10,6 +10,7 @@ import typer
 from cloister.cli.amounts import ether
 from cloister.cli.catalogue import find_model
 from cloister.cli.command import command
+from cloister.cli.models import VerifierNumber
 from cloister.cli.result import follow, show_result
 from cloister.cli.rows import read_rows, to_input
 from cloister.cli.run import Run
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from cloister.domain.ids import JobId
     from cloister.domain.job import Job
     from cloister.domain.request import Assurance
+
+AGREED = "agreed(3,2)"
+"""The level of a job unless its requester says otherwise."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,8 +50,15 @@ def request(
         bool, typer.Option("--integers", help="The rows are the model's integers, not measured numbers.")
     ] = False,
     level: Annotated[
-        str, typer.Option("--level", metavar="LEVEL", help="How many workers compute it, and how many must agree.")
-    ] = "agreed(3,2)",
+        str,
+        typer.Option(
+            "--level", metavar="LEVEL", help="How many workers compute it and how many must agree, or proved."
+        ),
+    ] = AGREED,
+    proved: Annotated[
+        bool, typer.Option("--proved", help="One worker, who is paid on a proof: the same as --level proved.")
+    ] = False,
+    verifier: VerifierNumber = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Post the job and return at once.")] = False,
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="Give up waiting after this time.")
@@ -57,10 +68,15 @@ def request(
 
     It waits for the job's end unless told otherwise. Nothing is paid before the rows have been checked against the
     model. The escrow is seats × price; whatever the workers do not earn comes back as credit (`cloister withdraw`).
+
+    In a proved job the chain checks a proof that the model gives this output, so one worker is enough, and need not be
+    trusted. `cloister models` shows which versions take them.
     """
     from cloister.domain.request import Assurance
 
-    assurance = Assurance.parse(level)
+    if proved and level not in (AGREED, "proved"):
+        raise InvalidInput(f"A job cannot be both proved and {level}.", "Give --proved or --level.")
+    assurance = Assurance.parse("proved" if proved else level)
     rows = read_rows(rows_from, integers=integers)
     network = run.network
     wanted = find_model(network, model)
@@ -70,26 +86,35 @@ def request(
             "It says how rows become the model's integers: add a store that has it to blob_stores.",
         )
     encoded = to_input(rows, wanted.manifest, integers=integers)
-    _show_price(run, wanted, assurance.seats)
+    _show_price(run, wanted, assurance)
     with run.client() as client:
-        job_id = _post(run, client, wanted.version, encoded, assurance)
+        job_id = _post(run, client, wanted.version, encoded, assurance, verifier)
         run.screen.tell(f"posted: {hexed(job_id)}")
         if no_wait:
             return _posted(run, client, client.job(job_id))
         return show_result(run, client, follow(run, client, job_id, timeout))
 
 
-def _show_price(run: Run, wanted: Entry, seats: int) -> None:
-    price = wanted.version.price
+def _show_price(run: Run, wanted: Entry, assurance: Assurance) -> None:
+    price, seats = wanted.version.price, assurance.seats
     run.screen.tell(f"model: {wanted.name}, version {hexed(wanted.version.version_id)}, owner {wanted.version.owner}")
-    run.screen.tell(f"escrow: {ether(seats * price)} = {seats} workers × {ether(price)}")
+    run.screen.tell(f"escrow: {ether(seats * price)} = {seats} worker{'s' * (seats > 1)} × {ether(price)}")
+    if assurance.proved and wanted.circuit is not None:
+        run.screen.tell(f"proof: checked on chain by {wanted.proved_by()}")
 
 
-def _post(run: Run, client: Client, version: Version, rows: NDArray[np.int64], assurance: Assurance) -> JobId:
+def _post(
+    run: Run,
+    client: Client,
+    version: Version,
+    rows: NDArray[np.int64],
+    assurance: Assurance,
+    verifier: int | None,
+) -> JobId:
     """Posts the job. From its signature on, whatever ends the program says how to go on with it."""
     earlier = {stored.job_id for stored in client.journal.requests()}
     try:
-        job_id = client.request(version.version_id, rows, assurance, version.price)
+        job_id = client.request(version.version_id, rows, assurance, version.price, verifier)
     except (CloisterError, KeyboardInterrupt):
         for stored in client.journal.requests():
             if stored.job_id not in earlier:

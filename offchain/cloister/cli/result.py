@@ -83,6 +83,9 @@ def show_result(run: Run, client: Client, result: Result) -> Output:
         return Output(document | {"output": None}, parts)
     bits = client.manifest(result.job.request.version).arithmetic.f
     parts.append(output_table(result.predictions, result.outputs.tolist(), bits))
+    if result.job.request.assurance.proved:
+        here = "and by this machine" if result.proof_checked else "and not by this machine: a contract sent it"
+        parts.append(f"The proof was checked by the chain, {here}.")
     return Output(document | {"output": output_document(result, bits)}, parts)
 
 

@@ -11,17 +11,29 @@ import argparse
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from cloister.bootstrap import keystore, open_network, open_worker, plain_inference, run_worker
+from cloister.bootstrap import (
+    keystore,
+    open_network,
+    open_worker,
+    plain_inference,
+    proved_inference,
+    run_worker,
+)
 from cloister.chain.errors import WrongChain
+from cloister.chain.models import RegisteredCircuit
 from cloister.config import load_settings
 from cloister.devnet.accounts import CHAIN_ID
+from cloister.domain.answer import ProvedAnswer
 from cloister.domain.ids import Address
+from cloister.domain.job import Job
 from cloister.fixedpoint import Package
-from cloister.inference import PlainInference
+from cloister.inference import Opened, PlainInference
+from cloister.proved import WORD_BYTES, ProvedInference
 from cloister.storage.passwords import password_from
 
 
@@ -33,6 +45,16 @@ class LyingInference(PlainInference):
         output = super().run(package, plaintext)
         first = int.from_bytes(output[:4], signed=True)
         return (first - 1 if first > 0 else first + 1).to_bytes(4, signed=True) + output[4:]
+
+
+class LyingProver(ProvedInference):
+    """Sends a true proof with another output than the one that it proves."""
+
+    def make(self, job: Job, opened: Opened, registered: RegisteredCircuit) -> ProvedAnswer:
+        """A proof of the right form, which no verifier takes."""
+        honest = super().make(job, opened, registered)
+        first = int.from_bytes(honest.masked[:WORD_BYTES])
+        return replace(honest, masked=(first ^ 1).to_bytes(WORD_BYTES) + honest.masked[WORD_BYTES:])
 
 
 def main() -> None:
@@ -49,8 +71,11 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    lying = plain_inference(network, Address(account.address), password, LyingInference)
-    with open_worker(network, account, password, lying) as worker:
+    me = Address(account.address)
+    lying = plain_inference(network, me, password, LyingInference)
+    # What it proves is honest up to the end: a prover whose model lies would find itself out.
+    pretending = proved_inference(network, plain_inference(network, me, password), LyingProver)
+    with open_worker(network, account, password, lying, pretending) as worker:
         structlog.get_logger().info("worker ready", account=account.address, honest=False)
         run_worker(worker, stop, settings.poll_seconds)
 

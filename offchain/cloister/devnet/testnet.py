@@ -26,6 +26,7 @@ from typing import Self
 from web3 import HTTPProvider, Web3
 
 from cloister.bootstrap import Network, open_client, open_network, open_operator, open_worker, worker_secrets
+from cloister.chain.artifacts import Artifact
 from cloister.chain.deploy import deploy
 from cloister.chain.deployment import Deployment, DeployParameters
 from cloister.client import Client
@@ -70,7 +71,7 @@ class WorkerProcess:
 
 
 class Testnet:
-    """A local testnet in `folder`.
+    """A local testnet in `folder`; `verifier` checks proofs, by default the package's own.
 
     Raises InvalidInput when the folder holds something else, AnvilMissing or NodeFailed when the chain does not start.
     """
@@ -82,6 +83,7 @@ class Testnet:
         *,
         block_time: float = 1.0,
         port: int = 0,
+        verifier: Artifact | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self.kind = kind
@@ -95,7 +97,8 @@ class Testnet:
         try:
             self.w3 = Web3(HTTPProvider(self.node.url))
             self.parameters = DeployParameters.devnet()
-            self.deployment: Deployment = deploy(self.w3, account(self.w3, DEPLOYER), self.parameters)
+            deployer = account(self.w3, DEPLOYER)
+            self.deployment: Deployment = deploy(self.w3, deployer, self.parameters, verifier=verifier)
             self.deployment.save(self.folder / "deployment.json")
             self._write_config(self.folder, FIRST_REQUESTER)
         except BaseException:

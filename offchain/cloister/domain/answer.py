@@ -32,6 +32,10 @@ class CiphertextMissing(CloisterError):
     """No blob store of this worker has the encrypted input."""
 
 
+class ProofRefused(CloisterError):
+    """The market does not take a proof that the prover holds to be right."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a worker commits to, and what it opens later. The output is sealed to the requester."""
@@ -40,3 +44,17 @@ class Answer:
     output_commitment: bytes
     salt: bytes
     sealed_output: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedAnswer:
+    """What a worker sends for a proved job. `masked` is the output under the requester's pad.
+
+    `input_binding`, `input_digest` and `pad_digest` open the request's input commitment on chain, without the input.
+    """
+
+    input_binding: bytes
+    input_digest: bytes
+    pad_digest: bytes
+    masked: bytes
+    proof: bytes

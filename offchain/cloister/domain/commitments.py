@@ -12,7 +12,10 @@ from cloister.domain.ids import Address, JobId, VersionId
 from cloister.domain.request import Request
 
 NO_PROOF = bytes(32)
-"""Stands where a proof system's commitment will: C_X, C_Y."""
+"""Stands for what only proved jobs have: a commitment to the input and the pad, or to the output."""
+
+MASKED = 2
+"""How the output of a proved job is given: in the clear up to a committed pad. The number is docs/spec/proofs.md's."""
 
 FIRST_ROUND = 0
 
@@ -33,10 +36,30 @@ def secret_hash(seed_secret: bytes) -> bytes:
     return keccak(encode(["bytes32"], [seed_secret]))
 
 
-def input_commitment(job_secret: bytes, response_key: bytes, encoded_input: bytes) -> bytes:
+def input_binding(job_secret: bytes, response_key: bytes, encoded_input: bytes) -> bytes:
     """Binds a job's input, its secret and the key that outputs are sealed to (JOB-13)."""
-    values = [domain_tag("input"), job_secret, response_key, keccak(encoded_input), NO_PROOF]
-    return keccak(encode(["bytes32"] * 5, values))
+    values = [domain_tag("input"), job_secret, response_key, keccak(encoded_input)]
+    return keccak(encode(["bytes32"] * 4, values))
+
+
+def circuit_input(input_digest: bytes, pad_digest: bytes) -> bytes:
+    """What a proved job is checked against on chain: the digests of the commitments to its input and to its pad."""
+    return keccak(encode(["bytes32"] * 2, [input_digest, pad_digest]))
+
+
+def input_commitment(binding: bytes, circuit_input: bytes = NO_PROOF) -> bytes:
+    """What a request commits to: the input as workers read it, and, in a proved job, as the proof system does."""
+    return keccak(encode(["bytes32"] * 2, [binding, circuit_input]))
+
+
+def masked_output(pad_digest: bytes, masked: bytes) -> bytes:
+    """What a proved job settles on: the output's words, each plus a word of the pad behind `pad_digest`."""
+    return keccak(encode(["uint256", "bytes32", "bytes32"], [MASKED, pad_digest, keccak(masked)]))
+
+
+def weights_context(chain_id: int, registry: Address, version: VersionId) -> bytes:
+    """Binds the proof about a version's weights to its registration."""
+    return keccak(encode(["uint256", "address", "bytes32"], [chain_id, registry, version]))
 
 
 def seed(job_id: JobId, prevrandao: bytes, seed_secret: bytes) -> bytes:
@@ -75,6 +98,11 @@ class JobContext:
         types = ["uint256", "address", "bytes32", "uint256", "address", "bytes32", "bytes32"]
         values = [self.chain_id, self.market, self.job_id, round_, worker, output_commitment, salt]
         return keccak(encode(types, values))
+
+    def proof_context(self, worker: Address) -> bytes:
+        """Binds a proof to this job and to the worker who is paid for it: a copy is worth nothing."""
+        types = ["uint256", "address", "bytes32", "address"]
+        return keccak(encode(types, [self.chain_id, self.market, self.job_id, worker]))
 
     def sealed_output_info(self, worker: Address, output_commitment: bytes) -> bytes:
         """HPKE info of an output sealed to the requester."""

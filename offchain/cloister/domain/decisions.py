@@ -13,6 +13,7 @@ class Action(Enum):
     """One step of a worker in one job."""
 
     WORK = "run the model and commit, or refuse"
+    PROVE = "run the model and prove its output, or refuse"
     REVEAL = "open the commitment"
     CLOSE = "end a job whose deadline has passed"
 
@@ -23,6 +24,7 @@ class Progress:
 
     committed: bool = False
     revealed: bool = False
+    proved: bool = False
     withdrew: bool = False
     """Refused the seat."""
     demanded: bool = False
@@ -54,8 +56,9 @@ def decide(job: Job, me: Address, progress: Progress, now: int, timing: Timing) 
     if job.state is State.READY and me not in job.committed | job.refused:
         in_time = now + timing.margin <= job.deadline
         waits_for_ciphertext = progress.demanded and job.ciphertext is None
-        if in_time and not (progress.committed or progress.withdrew or waits_for_ciphertext):
-            return Action.WORK
+        answered = progress.committed or progress.proved or progress.withdrew
+        if in_time and not (answered or waits_for_ciphertext):
+            return Action.PROVE if job.request.assurance.proved else Action.WORK
     reveal_by = _reveal_deadline(job, now, timing)
     owes_reveal = me in job.committed and me not in job.revealed and not progress.revealed
     if owes_reveal and reveal_by is not None and now <= reveal_by:

@@ -69,6 +69,15 @@ class OutputRevealed:
 
 
 @dataclass(frozen=True, slots=True)
+class JobProved:
+    """The one worker of a proved job proved its output, which `masked` holds under the requester's pad."""
+
+    job_id: JobId
+    worker: Address
+    masked: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SeatRefused:
     """A worker gave its seat up."""
 
@@ -98,7 +107,7 @@ class CiphertextPublished:
 
 @dataclass(frozen=True, slots=True)
 class JobSettled:
-    """A quorum agreed. Bit i of `agreeing` is seat i."""
+    """A quorum agreed, or the output was proved. Bit i of `agreeing` is seat i."""
 
     job_id: JobId
     output_commitment: bytes
@@ -119,6 +128,7 @@ JobEvent = (
     | OutputCommitted
     | RevealsOpened
     | OutputRevealed
+    | JobProved
     | SeatRefused
     | CiphertextDemanded
     | CiphertextPublished

@@ -12,6 +12,7 @@ from cloister.domain.events import (
     CiphertextDemanded,
     CiphertextPublished,
     JobEvent,
+    JobProved,
     JobRefunded,
     JobRequested,
     JobSettled,
@@ -63,8 +64,10 @@ class Job:
     revealed: Mapping[Address, OutputRevealed] = field(default_factory=_empty)
     ciphertext: bytes | None = None
     """Set once it was published on chain."""
+    proved: JobProved | None = None
+    """The output of a proved job, under the requester's pad."""
     result: bytes | None = None
-    """Output commitment of a settled job."""
+    """Output commitment of a settled job; of a proved one, the digest of `proved`."""
     agreeing: frozenset[Address] = frozenset()
     refund_reason: RefundReason | None = None
 
@@ -114,6 +117,8 @@ def apply(job: Job | None, event: JobEvent) -> Job:
             return replace(job, state=State.COMMITTED, deadline=event.reveal_by)
         case OutputRevealed():
             return replace(job, revealed=MappingProxyType({**job.revealed, event.worker: event}))
+        case JobProved():
+            return replace(job, proved=event)
         case SeatRefused():
             return replace(job, refused=job.refused | {event.worker})
         case CiphertextDemanded():
@@ -147,7 +152,11 @@ def _can_follow(job: Job, event: JobEvent) -> bool:
             whole = len(event.committee) == len(event.sealed_keys) == seats
             vacant = event.committee.count(NOBODY)
             return job.state is State.OPEN and whole and seats - vacant >= quorum
-        case OutputCommitted() | SeatRefused():
+        case OutputCommitted():
+            return job.state is State.READY and event.worker in _undecided(job) and not job.request.assurance.proved
+        case JobProved():
+            return job.state is State.READY and event.worker in _undecided(job) and job.request.assurance.proved
+        case SeatRefused():
             return job.state is State.READY and event.worker in _undecided(job)
         case CiphertextDemanded():
             return job.state is State.READY and event.worker in _undecided(job) and job.ciphertext is None
@@ -157,6 +166,9 @@ def _can_follow(job: Job, event: JobEvent) -> bool:
             return job.state is State.READY and job.decidable
         case OutputRevealed():
             return job.state is State.COMMITTED and event.worker in job.committed - job.revealed.keys()
+        case JobSettled() if job.request.assurance.proved:
+            proved = job.proved is not None and _seats(job, event.agreeing) == {job.proved.worker}
+            return job.state is State.READY and proved
         case JobSettled():
             won = _who_revealed(job, event.output_commitment)
             enough = len(won) >= job.request.assurance.quorum
@@ -169,6 +181,8 @@ def _can_follow(job: Job, event: JobEvent) -> bool:
 
 def _can_be_refunded(job: Job, reason: RefundReason) -> bool:
     quorum = job.request.assurance.quorum
+    if job.proved is not None:
+        return False
     match reason:
         case RefundReason.NOT_DELIVERED | RefundReason.COMMITTEE_TOO_SMALL:
             return job.state is State.OPEN
@@ -185,7 +199,9 @@ def _can_be_refunded(job: Job, reason: RefundReason) -> bool:
 
 
 def _undecided(job: Job) -> frozenset[Address]:
-    """Seats that have neither committed nor refused."""
+    """Seats that have neither committed nor proved nor refused."""
+    if job.proved is not None:
+        return frozenset()
     return frozenset(job.seated) - job.committed - job.refused
 
 

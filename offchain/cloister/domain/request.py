@@ -14,6 +14,8 @@ from cloister.domain.ids import Address, BlobId, JobId, VersionId
 MAX_SEATS = 15
 MAX_SEALED_OUTPUT = 1072
 """Bytes: 1 KiB of output and 48 of HPKE."""
+MAX_MASKED = 8_192
+"""Bytes of the longest masked output: 256 field elements."""
 MAX_PUBLISHED = 65_536
 """Bytes of the largest ciphertext that a worker can demand on chain (JOB-19)."""
 
@@ -31,7 +33,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assurance:
-    """A level and its committee: AGREED(k, q) has k seats, q equal outputs decide.
+    """A level and its committee: AGREED(k, q) has k seats and q equal outputs decide; PROVED has one, a proof decides.
 
     Raises InvalidInput when the market would refuse the numbers (JOB-3, JOB-4).
     """
@@ -41,9 +43,14 @@ class Assurance:
     quorum: int
 
     def __post_init__(self) -> None:
+        if self.level is Level.PROVED:
+            if (self.seats, self.quorum) != (1, 1):
+                raise InvalidInput("A proved job has one seat: one proof decides.", "Write the level as proved.")
+            return
         if self.level is not Level.AGREED:
             raise InvalidInput(
-                f"Level {self.level.name} is not available yet.", "Use agreed(k,q), for example agreed(3,2)."
+                f"Level {self.level.name} is not available yet.",
+                "Use proved, or agreed(k,q), for example agreed(3,2).",
             )
         if not (2 <= self.seats <= MAX_SEATS and self.quorum <= self.seats < 2 * self.quorum):
             raise InvalidInput(
@@ -53,7 +60,7 @@ class Assurance:
 
     @classmethod
     def parse(cls, text: str) -> Assurance:
-        """Reads "agreed(3,2)" or "AGREED(3, 2)"."""
+        """Reads "agreed(3,2)", "AGREED(3, 2)" or "proved"."""
         name, _, rest = text.strip().partition("(")
         try:
             level = Level[name.strip().upper()]
@@ -61,11 +68,16 @@ class Assurance:
                 raise ValueError
             seats, quorum = (int(part) for part in rest[:-1].split(",")) if rest else (1, 1)
         except (KeyError, ValueError):
-            raise InvalidInput(f"Level {text!r} is not understood.", "Write it as agreed(3,2).") from None
+            raise InvalidInput(f"Level {text!r} is not understood.", "Write it as agreed(3,2) or proved.") from None
         return cls(level, seats, quorum)
 
+    @property
+    def proved(self) -> bool:
+        """True when one proof decides, and not a committee."""
+        return self.level is Level.PROVED
+
     def __str__(self) -> str:
-        return f"{self.level.name}({self.seats}, {self.quorum})"
+        return self.level.name if self.proved else f"{self.level.name}({self.seats}, {self.quorum})"
 
 
 @dataclass(frozen=True, slots=True)

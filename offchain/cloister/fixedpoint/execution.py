@@ -46,8 +46,6 @@ def transposed_maps(steps: Sequence[LinearMap], shape: Sequence[int], weight: Te
 
     A sum has one addend for every entry of `y` that a source entry reaches.
     """
-    if all(isinstance(step, Dense | Flatten) for step in steps):
-        return (y.flatten(1) @ weight).reshape(-1, *shape) if weight is not None else y.reshape(-1, *shape)
     x = torch.zeros(len(y), *shape, dtype=torch.float64, requires_grad=True)
     (sums,) = torch.autograd.grad(apply_maps(steps, x, weight), x, y)
     return sums

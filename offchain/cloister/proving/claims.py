@@ -9,11 +9,11 @@ from typing import Final
 
 from cloister.proving import linear
 from cloister.proving.circuit import Block
-from cloister.proving.functionals import Eq, Fixed, Functional, Listed, Part, listed
+from cloister.proving.functionals import Eq, Functional, Listed, Part, listed
 from cloister.proving.linear import Coordinates
 from cloister.proving.messages import ClaimedValues, degree_of
-from cloister.proving.scalars import R, eq, eq_points, eq_values, inverse
-from cloister.proving.statement import Kind, Statement, Values
+from cloister.proving.scalars import R, eq_points, eq_values, inverse
+from cloister.proving.statement import Statement, Values
 
 HALF: Final = inverse(2)
 BLINDERS: Final = 4
@@ -41,7 +41,8 @@ class MaskLayout:
     g_hidden: int = BLINDERS + 1
     bias: int = BLINDERS + 2
     x: int = BLINDERS + 3
-    first_bit: int = BLINDERS + 4
+    y: int = BLINDERS + 4
+    first_bit: int = BLINDERS + 5
 
     def round(self, index: int) -> int:
         """Place of g_{index,1}."""
@@ -75,49 +76,52 @@ class Claims:
         return [(name, part) for name, functional in self.functionals for part in functional.parts(chunk_bits)]
 
 
-def public_at(values: Values, block: Block, entries: int, point: Sequence[int]) -> int:
-    """Σ over instances and real entries of eq(point, instance·2^e + position)·word."""
-    channels, rows, columns = block.shape
-    c, y, x = block.bits
+def selected(block: Block, point: Sequence[int], position_bits: int) -> int:
+    """sel_b(point): whether a position lies in the block."""
+    return Coordinates.of(point, block, position_bits).selector
+
+
+def public_at(statement: Statement, values: Values, block: Block, rho: Sequence[int]) -> int:
+    """The public words of an input or output, as a function over all positions, at ρ."""
+    m, (channels, rows, columns) = statement.circuit.position_bits, block.shape
+    at = Coordinates.of(rho, block, m)
     within = [
         first * second % R * third % R
-        for first in eq_values(point[x + y : x + y + c], channels)
-        for second in eq_values(point[x : x + y], rows)
-        for third in eq_values(point[:x], columns)
+        for first in eq_values(at.axes[0], channels)
+        for second in eq_values(at.axes[1], rows)
+        for third in eq_values(at.axes[2], columns)
     ]
     total = 0
-    for instance, weight in enumerate(eq_values(point[block.size_bits :], len(values.words) // entries)):
-        words = values.words[instance * entries : (instance + 1) * entries]
+    for instance, weight in enumerate(eq_values(rho[m:], statement.instances)):
+        words = values.words[instance * len(within) : (instance + 1) * len(within)]
         total += weight * sum(a * b for a, b in zip(within, words, strict=True))
-    return total % R
-
-
-def public_input(statement: Statement, rho: Sequence[int]) -> int:
-    """X~(ρ) of a public input."""
-    circuit = statement.circuit
-    block = circuit.input
-    point = (*rho[: block.size_bits], *rho[circuit.position_bits :])
-    selector = Coordinates.of(rho, block, circuit.position_bits).selector
-    return selector * public_at(statement.inputs, block, circuit.inputs, point) % R
+    return at.selector * total % R
 
 
 def combined(statement: Statement, values: ClaimedValues, challenges: SumcheckChallenges) -> int:
     """F at ρ, from the claimed values of its factors."""
-    circuit = statement.circuit
-    bits, b = circuit.bits, values.bits
-    a_input = sum(b[k] << k - circuit.sigma for k in range(circuit.sigma, bits)) - (1 << circuit.input_bits)
+    circuit, rho = statement.circuit, challenges.rho
+    bits, sigma, b = circuit.bits, circuit.sigma, values.bits
+    a_input = sum(b[k] << k - sigma for k in range(sigma, bits)) - (1 << circuit.input_bits)
     u = sum(b[k] << k - circuit.shift for k in range(circuit.shift, bits - 1))
-    row = values.bias + (values.x << circuit.sigma) + (1 << bits - 1) - sum(b[k] << k for k in range(bits))
-    square, weight, booleanity = challenges.lam * challenges.lam % R, 1, 0
-    for value in b:
-        booleanity += weight * (value * value - value)
-        weight = weight * square % R
-    row += challenges.delta * booleanity
-    return (
-        values.g_input * a_input
-        + values.g_hidden * b[-1] % R * u
-        + eq_points(challenges.tau, challenges.rho) * (row % R)
-    ) % R
+    row = values.bias + (values.x << sigma) + (1 << bits - 1) - sum(b[k] << k for k in range(bits))
+    weights = lambda_weights(challenges.lam, bits)
+    row += challenges.delta * sum(w * (value * value - value) for w, value in zip(weights, b, strict=True))
+    if circuit.stages:
+        low = sum(w * value for w, value in zip(weights[:sigma], b, strict=False))
+        row += pow(challenges.delta, 2, R) * selected(circuit.input, rho, circuit.position_bits) * low
+        answer = sum(b[k] << k - circuit.shift for k in range(circuit.shift, bits)) - (1 << bits - 1 - circuit.shift)
+        answer = answer * selected(circuit.output, rho, circuit.position_bits) - values.y
+        row += pow(challenges.delta, 3, R) * answer
+    return (values.g_input * a_input + values.g_hidden * b[-1] % R * u + eq_points(challenges.tau, rho) * (row % R)) % R
+
+
+def lambda_weights(lam: int, count: int) -> list[int]:
+    """1, λ², λ⁴, …"""
+    square, weights = lam * lam % R, [1]
+    while len(weights) < count:
+        weights.append(weights[-1] * square % R)
+    return weights[:count]
 
 
 def claims(
@@ -125,11 +129,10 @@ def claims(
     values: ClaimedValues,
     challenges: SumcheckChallenges,
     g: int,
-    tau_out: Sequence[int],
     mu: int,
 ) -> Claims:
     """All claims, claim j times μ^j, as functionals of the committed vectors."""
-    return _Builder(statement, values, challenges, g, tau_out, mu).build()
+    return _Builder(statement, values, challenges, g, mu).build()
 
 
 class _Builder:
@@ -139,7 +142,6 @@ class _Builder:
         values: ClaimedValues,
         challenges: SumcheckChallenges,
         g: int,
-        tau_out: Sequence[int],
         mu: int,
     ) -> None:
         self._statement = statement
@@ -147,8 +149,7 @@ class _Builder:
         self._values = values
         self._challenges = challenges
         self._g = g
-        self._tau_out = tau_out
-        self._weights = [pow(mu, j, R) for j in range(statement.circuit.bits + 8)]
+        self._weights = [pow(mu, j, R) for j in range(statement.circuit.bits + 7)]
         self._mask = [0] * MaskLayout(statement.circuit.bits, statement.variables).end
         self._layout = MaskLayout(statement.circuit.bits, statement.variables)
         self._total = 0
@@ -159,9 +160,8 @@ class _Builder:
         functionals = [(Committed.BITS, f) for f in self._bits(factor)]
         if self._circuit.stages:
             functionals += [(Committed.WEIGHTS, f) for f in self._linear(factor)]
-            functionals += [(Committed.BITS, f) for f in (*self._low_input_bits(), self._output_bits())]
         functionals += [(Committed.INPUT, f) for f in self._input(factor)]
-        functionals += [(Committed.OUTPUT, f) for f in self._output()]
+        functionals += [(Committed.OUTPUT, f) for f in self._output(factor)]
         self._rounds(rho)
         mask = Listed(tuple(self._mask), self._circuit.chunk_bits)
         functionals.append((Committed.MASK, Functional((mask,), 0, 1)))
@@ -197,81 +197,30 @@ class _Builder:
 
     def _input(self, factor: int) -> Iterator[Functional]:
         """Claim B+4."""
-        if self._statement.inputs.kind == Kind.PUBLIC:
-            return
-        circuit, rho = self._circuit, self._challenges.rho
-        weight = self._weight(4)
-        self._masked(weight, self._layout.x, factor, self._values.x)
-        at = Coordinates.of(rho, circuit.input, circuit.position_bits)
-        axes = _block_axes(circuit.input, at.axes, rho[circuit.position_bits :])
-        yield Functional(axes, 0, weight * at.selector % R)
+        if self._statement.inputs.points:
+            self._masked(self._weight(4), self._layout.x, factor, self._values.x)
+            yield self._entries(self._circuit.input, self._weight(4))
 
-    def _low_input_bits(self) -> Iterator[Functional]:
-        """Claim B+5: an input's z is a multiple of 2^σ."""
-        circuit, tau = self._circuit, self._challenges.tau
-        if not circuit.sigma:
-            return
-        lam = [pow(self._challenges.lam, k, R) for k in range(circuit.sigma)]
-        selector = eq(tau[circuit.input.size_bits : circuit.position_bits], self._selected(circuit.input).digit)
-        axes = (
-            _whole(tau[: circuit.input.size_bits]),
-            self._selected(circuit.input),
-            _whole(tau[circuit.position_bits :]),
-            listed(lam),
-        )
-        yield Functional(axes, 0, self._weight(5) * selector % R)
+    def _output(self, factor: int) -> Iterator[Functional]:
+        """Claim B+5."""
+        if self._statement.outputs.points:
+            self._masked(self._weight(5), self._layout.y, factor, self._values.y)
+            yield self._entries(self._circuit.output, self._weight(5))
 
-    def _output_bits(self) -> Functional:
-        """The bits of claim B+6."""
-        circuit, point = self._circuit, self._tau_out
-        block = circuit.output
-        digits = [0] * circuit.shift + [1 << k for k in range(circuit.bits - circuit.shift)]
-        axes = (
-            _whole(point[: block.size_bits]),
-            self._selected(block),
-            _whole(point[block.size_bits :]),
-            listed(digits),
-        )
-        return Functional(axes, 0, self._weight(6))
-
-    def _output(self) -> Iterator[Functional]:
-        """The committed part of claim B+6, and its value."""
-        circuit, outputs = self._circuit, self._statement.outputs
-        if not circuit.stages:
-            return
-        block, point, weight = circuit.output, self._tau_out, self._weight(6)
-        value = 1 << circuit.bits - 1 - circuit.shift
-        if outputs.words:
-            value += public_at(outputs, block, circuit.outputs, point)
-        self._total += weight * value
-        if outputs.kind != Kind.PUBLIC:
-            sign = -1 if outputs.kind == Kind.COMMITTED else 1
-            c, y, x = block.bits
-            axes = (tuple(point[x + y : x + y + c]), tuple(point[x : x + y]), tuple(point[:x]))
-            yield Functional(_block_axes(block, axes, point[block.size_bits :]), 0, sign * weight % R)
+    def _entries(self, block: Block, weight: int) -> Functional:
+        """Real entries of a block in every instance, at ρ."""
+        m, rho = self._circuit.position_bits, self._challenges.rho
+        at = Coordinates.of(rho, block, m)
+        channels, rows, columns = (Eq(point, extent) for point, extent in zip(at.axes, block.shape, strict=True))
+        instances = Eq(tuple(rho[m:]), self._statement.instances)
+        return Functional((columns, rows, channels, instances), 0, weight * at.selector % R)
 
     def _rounds(self, rho: Sequence[int]) -> None:
-        """Claim B+7."""
-        weight = self._weight(7)
+        """Claim B+6."""
+        weight = self._weight(6)
         for i, x in enumerate(rho):
             power = 1
             for e in range(degree_of(i)):
                 power = power * x % R
                 self._mask[self._layout.round(i) + e] = weight * (power - HALF) % R
         self._total += weight * self._g
-
-    def _selected(self, block: Block) -> Fixed:
-        size = block.size_bits
-        return Fixed(block.offset >> size, self._circuit.position_bits - size)
-
-
-def _whole(point: Sequence[int]) -> Eq:
-    return Eq(tuple(point), 1 << len(point))
-
-
-def _block_axes(
-    block: Block, axes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]], instances: Sequence[int]
-) -> tuple[Eq, Eq, Eq, Eq]:
-    """Real entries of a block in every instance, from the lowest axis up."""
-    channels, rows, columns = (Eq(point, extent) for point, extent in zip(axes, block.shape, strict=True))
-    return columns, rows, channels, _whole(instances)

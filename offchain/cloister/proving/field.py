@@ -39,7 +39,7 @@ def put(vector: Vector, i: int, value: Any) -> None:
 
 
 def raw(values: Iterable[int]) -> Vector:
-    """Integers below 2^256 as plain limbs."""
+    """Integers below r as plain limbs."""
     joined = b"".join(value.to_bytes(32, "little") for value in values)
     return np.frombuffer(joined, dtype="<u8").reshape(-1, LIMBS).copy()
 
@@ -79,26 +79,44 @@ def limbs16(a: Vector) -> NDArray[np.float64]:
     return np.ascontiguousarray(canonical(a).view(np.uint16).reshape(len(a), 4 * LIMBS).T.astype(np.float64))
 
 
+@jit
+def exact_product(limbs: NDArray[np.float64], entries: NDArray[np.float64]) -> NDArray[np.float64]:
+    """limbs (16, t) times entries (t, n), exact while every sum stays below 2^53.
+
+    Not BLAS: most products are small, and waking its threads costs more than the work.
+    """
+    out = np.zeros((limbs.shape[0], entries.shape[1]))
+    for t in range(entries.shape[0]):
+        for j in range(limbs.shape[0]):
+            factor = limbs[j, t]
+            for i in range(entries.shape[1]):
+                out[j, i] += factor * entries[t, i]
+    return out
+
+
 def from_limb_sums(sums: NDArray[np.float64]) -> Vector:
     """(16, n) signed exact float64 sums to Σ_j sums[j]·2^(16j), as a vector."""
-    columns = np.ascontiguousarray(sums.astype(np.int64))
-    return _horner16(columns, constant(2**16), constant(_SHIFT))
+    return _packed16(np.ascontiguousarray(sums.T.astype(np.int64)), constant(_SHIFT), constant(_SHIFT * _SHIFT % R))
 
 
 @jit
-def _horner16(sums: NDArray[np.int64], base: Vector, shift: Vector) -> Vector:
-    limbs, n = sums.shape
+def _packed16(sums: NDArray[np.int64], lift: Vector, lift_carry: Vector) -> Vector:
+    """Carries from digit to digit leave 256 bits and a signed rest above them."""
+    n, digits = sums.shape
     out = np.empty((n, 4), dtype=np.uint64)
-    b, s = at(base, 0), at(shift, 0)
     zero = np.uint64(0)
+    one, above = at(lift, 0), at(lift_carry, 0)
+    words = np.empty((1, 4), dtype=np.uint64)
     for i in range(n):
-        total = (zero, zero, zero, zero)
-        for j in range(limbs - 1, -1, -1):
-            value = sums[j, i]
-            total = times(total, b)
-            lifted = times((np.uint64(abs(value)), zero, zero, zero), s)
-            total = minus(total, lifted) if value < 0 else plus(total, lifted)
-        put(out, i, total)
+        carry = 0
+        words[0] = 0
+        for j in range(digits):
+            total = sums[i, j] + carry
+            words[0, j // 4] |= np.uint64(total & 0xFFFF) << np.uint64(16 * (j % 4))
+            carry = total >> 16
+        low = times(one, at(words, 0))  # in this order: only the second factor may exceed r
+        high = times((np.uint64(abs(carry)), zero, zero, zero), above)
+        put(out, i, minus(low, high) if carry < 0 else plus(low, high))
     return out
 
 

@@ -11,7 +11,7 @@ from py_arkworks_bls12381 import G1Point
 from cloister.proving.curve import POINT_BYTES, decode_point, decode_points, encode_point, encode_points
 from cloister.proving.errors import InvalidProof
 from cloister.proving.scalars import SCALAR_BYTES, R
-from cloister.proving.statement import DAMAGED, Kind, Statement
+from cloister.proving.statement import DAMAGED, Statement
 
 FIRST_DEGREE: Final = 6
 DEGREE: Final = 3
@@ -67,20 +67,23 @@ class ClaimedValues:
     g_hidden: int
     bias: int
     x: int
+    y: int
     bits: tuple[int, ...]
 
     def encode(self, statement: Statement) -> bytes:
         """The absorbed bytes."""
         linear = (self.g_input, self.g_hidden, self.bias) if statement.circuit.stages else ()
-        x = (self.x,) if statement.inputs.kind == Kind.COMMITTED else ()
-        return encode_scalars((*linear, *x, *self.bits))
+        x = (self.x,) if statement.inputs.points else ()
+        y = (self.y,) if statement.outputs.points else ()
+        return encode_scalars((*linear, *x, *y, *self.bits))
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Steps 4 to 7: C_S, a1, C_w, C_w'."""
+    """Steps 4 to 7: C_S, 1/z and a1, C_w, C_w'."""
 
     s: G1Point
+    z_inverse: int
     a1: int
     w: G1Point
     w_prime: G1Point
@@ -99,15 +102,19 @@ class Messages:
         """The end of a proof file."""
         opening = self.opening
         parts = [self.commitments.encode(), *(message.encode() for message in self.rounds)]
-        parts += [self.values.encode(statement), encode_point(opening.s), encode_scalars((opening.a1,))]
+        parts += [
+            self.values.encode(statement),
+            encode_point(opening.s),
+            encode_scalars((opening.z_inverse, opening.a1)),
+        ]
         return b"".join((*parts, encode_point(opening.w), encode_point(opening.w_prime)))
 
 
 def messages_size(statement: Statement) -> int:
     """Bytes of a proof's messages."""
     points = statement.bit_chunks + 4
-    scalars = sum(degree_of(i) for i in range(statement.variables)) + statement.circuit.bits + 1
-    scalars += 3 * bool(statement.circuit.stages) + (statement.inputs.kind == Kind.COMMITTED)
+    scalars = sum(degree_of(i) for i in range(statement.variables)) + statement.circuit.bits + 2
+    scalars += 3 * bool(statement.circuit.stages) + bool(statement.inputs.points) + bool(statement.outputs.points)
     return points * POINT_BYTES + scalars * SCALAR_BYTES
 
 
@@ -119,9 +126,11 @@ def decode_messages(data: bytes, statement: Statement) -> Messages:
     commitments = Commitments(tuple(reader.points(statement.bit_chunks)), reader.point())
     rounds = tuple(Round(reader.scalars(degree_of(i))) for i in range(statement.variables))
     g_input, g_hidden, bias = reader.scalars(3) if statement.circuit.stages else (0, 0, 0)
-    x = reader.scalars(1)[0] if statement.inputs.kind == Kind.COMMITTED else 0
-    values = ClaimedValues(g_input, g_hidden, bias, x, reader.scalars(statement.circuit.bits))
-    opening = Opening(reader.point(), reader.scalars(1)[0], reader.point(), reader.point())
+    x = reader.scalars(1)[0] if statement.inputs.points else 0
+    y = reader.scalars(1)[0] if statement.outputs.points else 0
+    values = ClaimedValues(g_input, g_hidden, bias, x, y, reader.scalars(statement.circuit.bits))
+    s, (z_inverse, a1) = reader.point(), reader.scalars(2)
+    opening = Opening(s, z_inverse, a1, reader.point(), reader.point())
     return Messages(commitments, rounds, values, opening)
 
 

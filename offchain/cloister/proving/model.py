@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from eth_hash.auto import keccak
 from numpy.typing import NDArray
 
-from cloister.fixedpoint import Package
+from cloister.fixedpoint import Package, graph
 from cloister.fixedpoint.execution import transposed_maps
 from cloister.fixedpoint.manifest import CircuitRecord
 from cloister.proving import field
@@ -74,18 +74,26 @@ class CommittedModel:
         manifest = self.package.manifest
         shapes = [manifest.input.shape, *(stage.shape for stage in manifest.stages)]
         for stage, block in zip(manifest.stages, self.circuit.blocks[1:], strict=True):
-            rows = torch.from_numpy(limbs[:, positions(block)].reshape(-1, *stage.shape))
+            rows = limbs[:, positions(block)]
             for term in stage.terms:
-                learned = term.learned()
-                weight = None if learned is None else self.package.float_tensor(learned.weight)
-                sums = transposed_maps(term.maps, shapes[term.source], weight, rows)
-                part = field.from_limb_sums(sums.reshape(len(limbs), -1).numpy())
+                part = field.from_limb_sums(self._back(term, shapes[term.source], stage.shape, rows))
                 if term.coefficient != 1:
                     part = field.scaled(part, term.coefficient % R)
                 out = outs[1 if term.source else 0]
                 at = positions(self.circuit.blocks[term.source])
                 out[at] = field.add(out[at], part)
         return outs
+
+    def _back(
+        self, term: graph.Term, shape: Sequence[int], target: Sequence[int], rows: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """One term's maps, transposed and without the coefficient, applied to (16, entries of the stage)."""
+        learned = term.learned()
+        weight = None if learned is None else self.package.float_tensor(learned.weight)
+        if weight is not None and all(isinstance(step, graph.Dense | graph.Flatten) for step in term.maps):
+            return field.exact_product(rows, weight.numpy())
+        shaped = torch.from_numpy(rows.reshape(-1, *target))
+        return transposed_maps(term.maps, shape, weight, shaped).reshape(len(rows), -1).numpy()
 
 
 def positions(block: Block) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 `arithmetic(modulus, limbs)` gives (mul, add, sub) as functions that compiled code can call. A value x stands for
 x·2^(-64·limbs) mod the modulus. LLVM multiplies 64 by 64 bits into 128 in one instruction; numba alone cannot ask
-for that.
+for that. numba keeps what it compiled by the time stamp of the calling file: run `make clean` after a change here.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def open_claims(transcript: Transcript, circuit: Circuit, checked: Claims, vecto
     e = _combination(chunk_evaluations(parts, z), vectors, circuit.chunk)
     e[: len(s)] = field.sub(e[: len(s)], field.scaled(s, z_inverse))
     a1 = field.evaluate(a, z)
-    transcript.absorb(encode_scalars((a1,)))
+    transcript.absorb(encode_scalars((z_inverse, a1)))
     gamma = transcript.challenge()
 
     w = field.add(field.divide(a, z), field.scaled(field.divide(e, z_inverse), gamma))
@@ -45,7 +45,7 @@ def open_claims(transcript: Transcript, circuit: Circuit, checked: Claims, vecto
     last = field.add(field.scaled(a, left), field.scaled(e, right))
     last[: len(w)] = field.sub(last[: len(w)], field.scaled(w, (omega - z) * (omega - z_inverse) % R))
     # The constants of (A - a1) and (E - e1) do not matter to a quotient.
-    return Opening(s_point, a1, w_point, commit(field.divide(last, omega)))
+    return Opening(s_point, z_inverse, a1, w_point, commit(field.divide(last, omega)))
 
 
 def dense(base: Base, chunk: int) -> Vector:

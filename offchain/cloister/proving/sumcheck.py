@@ -1,9 +1,10 @@
 """The prover's side of the one sumcheck: docs/spec/proofs.md, sections 5 and 6.
 
 Every factor of F is a row of one table over the hypercube; a round sums F over all pairs and folds the table. Rows:
-Ĝ_in, its activation, Ĝ_hid, the top bit, u, eq(τ), the linear part, then λ^k·b_k for every k, so that
+Ĝ_in, its activation, Ĝ_hid, the top bit, u, eq(τ), the linear part, the input block's selector and δ² times its low
+bits, the output block's selector and δ³ times what its bits say, then λ^k·b_k for every k, so that
 
-    F = G_in·a_in + G_hid·top·u + eq·(linear + δ·Σ_k (λ^k·b_k)²).
+    F = G_in·a_in + G_hid·top·u + eq·(linear + δ·Σ_k (λ^k·b_k)² + sel_0·low + sel_L·answer).
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import numpy as np
 
 from cloister.proving import field
 from cloister.proving.claims import HALF
-from cloister.proving.field import Vector
+from cloister.proving.field import Vector, at, minus, plus, put, times
 from cloister.proving.messages import Round, degree_of
 from cloister.proving.montgomery import jit
 from cloister.proving.scalars import R, inverse
 
-FACTORS: Final = 7
-G_INPUT, INPUT, G_HIDDEN, TOP, U, EQ, LINEAR = range(FACTORS)
+FACTORS: Final = 11
+G_INPUT, INPUT, G_HIDDEN, TOP, U, EQ, LINEAR, IN_INPUT, LOW, IN_OUTPUT, ANSWER = range(FACTORS)
 
 
 class Sumcheck:
@@ -94,35 +95,38 @@ def _sums(table: Vector, bumps: Vector, delta: Vector, degree: int) -> Vector:
     rows, n = table.shape[0], table.shape[1]
     zero = np.uint64(0)
     out = np.zeros((degree + 1, 4), dtype=np.uint64)
-    at = np.empty((rows, 4), dtype=np.uint64)
+    current = np.empty((rows, 4), dtype=np.uint64)
     step = np.empty((rows, 4), dtype=np.uint64)
-    d = field.at(delta, 0)
+    d = at(delta, 0)
     for i in range(n // 2):
         for row in range(rows):
-            low = field.at(table[row], 2 * i)
-            field.put(at, row, low)
-            field.put(step, row, field.minus(field.at(table[row], 2 * i + 1), low))
+            low = at(table[row], 2 * i)
+            put(current, row, low)
+            put(step, row, minus(at(table[row], 2 * i + 1), low))
         for e in range(degree + 1):
             if e > 0:
                 for row in range(rows):
-                    field.put(at, row, field.plus(field.at(at, row), field.at(step, row)))
+                    put(current, row, plus(at(current, row), at(step, row)))
             if e == 1:
                 continue
             bump = bumps[e]
             squares = (zero, zero, zero, zero)
             for row in range(FACTORS, rows):
-                value = field.plus(field.at(at, row), field.at(bump, row))
-                squares = field.plus(squares, field.times(value, value))
-            linear = field.plus(field.at(at, LINEAR), field.at(bump, LINEAR))
-            total = field.times(field.at(at, EQ), field.plus(linear, field.times(d, squares)))
-            g = field.plus(field.at(at, G_INPUT), field.at(bump, G_INPUT))
-            a = field.plus(field.at(at, INPUT), field.at(bump, INPUT))
-            total = field.plus(total, field.times(g, a))
-            g = field.plus(field.at(at, G_HIDDEN), field.at(bump, G_HIDDEN))
-            a = field.plus(field.at(at, TOP), field.at(bump, TOP))
-            u = field.plus(field.at(at, U), field.at(bump, U))
-            total = field.plus(total, field.times(field.times(g, a), u))
-            field.put(out, e, field.plus(field.at(out, e), total))
+                value = plus(at(current, row), at(bump, row))
+                squares = plus(squares, times(value, value))
+            linear = plus(at(current, LINEAR), at(bump, LINEAR))
+            linear = plus(linear, times(d, squares))
+            linear = plus(linear, times(at(current, IN_INPUT), plus(at(current, LOW), at(bump, LOW))))
+            linear = plus(linear, times(at(current, IN_OUTPUT), plus(at(current, ANSWER), at(bump, ANSWER))))
+            total = times(at(current, EQ), linear)
+            g = plus(at(current, G_INPUT), at(bump, G_INPUT))
+            a = plus(at(current, INPUT), at(bump, INPUT))
+            total = plus(total, times(g, a))
+            g = plus(at(current, G_HIDDEN), at(bump, G_HIDDEN))
+            a = plus(at(current, TOP), at(bump, TOP))
+            u = plus(at(current, U), at(bump, U))
+            total = plus(total, times(times(g, a), u))
+            put(out, e, plus(at(out, e), total))
     return out
 
 
@@ -130,11 +134,11 @@ def _sums(table: Vector, bumps: Vector, delta: Vector, degree: int) -> Vector:
 def _folded(table: Vector, x: Vector) -> Vector:
     rows, n = table.shape[0], table.shape[1]
     out = np.empty((rows, n // 2, 4), dtype=np.uint64)
-    factor = field.at(x, 0)
+    factor = at(x, 0)
     for row in range(rows):
         source, target = table[row], out[row]
         for i in range(n // 2):
-            low = field.at(source, 2 * i)
-            step = field.minus(field.at(source, 2 * i + 1), low)
-            field.put(target, i, field.plus(low, field.times(step, factor)))
+            low = at(source, 2 * i)
+            step = minus(at(source, 2 * i + 1), low)
+            put(target, i, plus(low, times(step, factor)))
     return out

@@ -9,10 +9,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from py_arkworks_bls12381 import G1Point
-from torch import Tensor
 
 from cloister.proving import ceremony, field
 from cloister.proving.curve import INFINITY, encode_points, multi_exponentiation, scalar
@@ -40,9 +38,9 @@ class CommittedVector:
         return encode_points(self.points)
 
     @cached_property
-    def floats(self) -> Tensor:
+    def floats(self) -> NDArray[np.float64]:
         """Small integers as float64, ready for exact products."""
-        return torch.from_numpy(self.entries.astype(np.float64))
+        return self.entries.astype(np.float64)
 
     @cached_property
     def magnitude(self) -> int:
@@ -52,7 +50,7 @@ class CommittedVector:
     def folded(self, chunks: Sequence[int], scalars: Sequence[int]) -> Vector:
         """Σ scalar_i·P_{chunk_i}: D + 1 coefficients, the last of them blinding."""
         if self.entries.dtype == np.int64:
-            data = self._folded_small(chunks, torch.from_numpy(field.limbs16(field.vector(scalars))))
+            data = self._folded_small(chunks, field.limbs16(field.vector(scalars)))
         else:
             data = field.zeros(self.entries.shape[1])
             for chunk, factor in zip(chunks, scalars, strict=True):
@@ -60,15 +58,15 @@ class CommittedVector:
         hidden = sum(factor * self.blinding[chunk] for chunk, factor in zip(chunks, scalars, strict=True)) % R
         return np.concatenate((data, field.vector([hidden])))
 
-    def _folded_small(self, chunks: Sequence[int], limbs: Tensor) -> Vector:
+    def _folded_small(self, chunks: Sequence[int], limbs: NDArray[np.float64]) -> Vector:
         first, count = chunks[0], len(chunks)
         in_order = list(chunks) == list(range(first, first + count))
         entries = self.floats[first : first + count] if in_order else self.floats[list(chunks)]
         step = max(1, 2**53 // (2**16 * (1 + self.magnitude)))  # so many products stay exact
         total = field.zeros(entries.shape[1])
         for at in range(0, count, step):
-            sums = limbs[:, at : at + step] @ entries[at : at + step]
-            total = field.add(total, field.from_limb_sums(sums.numpy()))
+            sums = field.exact_product(np.ascontiguousarray(limbs[:, at : at + step]), entries[at : at + step])
+            total = field.add(total, field.from_limb_sums(sums))
         return total
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from py_arkworks_bls12381 import GT, G1Point, G2Point
 
 from cloister.proving import ceremony
-from cloister.proving.claims import Claims, Committed, SumcheckChallenges, claims, combined, public_input
+from cloister.proving.claims import Claims, Committed, SumcheckChallenges, claims, combined, public_at
 from cloister.proving.curve import decode_points, encode_point, multi_exponentiation
 from cloister.proving.errors import InvalidProof
 from cloister.proving.functionals import Part
 from cloister.proving.messages import ClaimedValues, Messages, Round, decode_messages, encode_scalars
-from cloister.proving.scalars import R, inverse
-from cloister.proving.statement import Kind, Statement, decode_statement
+from cloister.proving.scalars import R
+from cloister.proving.statement import DAMAGED, Statement, decode_statement
 from cloister.proving.transcript import Transcript
 
 Chunk = tuple[Committed, int]
@@ -43,17 +43,11 @@ def verify_messages(statement: Statement, messages: Messages) -> None:
     """Check decoded messages against a statement. Raises InvalidProof."""
     transcript = statement.transcript()
     reduced = sumcheck(transcript, statement, messages)
-    values = with_public_input(statement, messages.values, reduced.challenges)
+    values = with_public_words(statement, messages.values, reduced.challenges)
     g = (reduced.claim - combined(statement, values, reduced.challenges)) % R
-    transcript.absorb(values.encode(statement))
-    out_variables = output_variables(statement)
-    *tau_out, mu = transcript.challenges(out_variables + 1)
-    _check_opening(transcript, statement, messages, claims(statement, values, reduced.challenges, g, tau_out, mu))
-
-
-def output_variables(statement: Statement) -> int:
-    """Coordinates of τ_out."""
-    return statement.circuit.output.size_bits + statement.batch_bits if statement.circuit.stages else 0
+    transcript.absorb(messages.values.encode(statement))
+    checked = claims(statement, messages.values, reduced.challenges, g, transcript.challenge())
+    _check_opening(transcript, statement, messages, checked)
 
 
 def draw_sumcheck(transcript: Transcript, statement: Statement) -> SumcheckChallenges:
@@ -80,12 +74,15 @@ def next_round(transcript: Transcript, message: Round, claim: int) -> tuple[int,
     return message.at(claim, x), x
 
 
-def with_public_input(statement: Statement, values: ClaimedValues, challenges: SumcheckChallenges) -> ClaimedValues:
-    """The claimed values, x̂ computed where the input is public."""
-    if statement.inputs.kind != Kind.PUBLIC:
-        return values
-    x = public_input(statement, challenges.rho)
-    return ClaimedValues(values.g_input, values.g_hidden, values.bias, x, values.bits)
+def with_public_words(statement: Statement, values: ClaimedValues, challenges: SumcheckChallenges) -> ClaimedValues:
+    """The values that F has at ρ: X~ and Y~ where they are public, and Y~ = words - pad of a masked output."""
+    inputs, outputs, circuit = statement.inputs, statement.outputs, statement.circuit
+    x, y = values.x, values.y
+    if inputs.words:
+        x = public_at(statement, inputs, circuit.input, challenges.rho)
+    if outputs.words:
+        y = public_at(statement, outputs, circuit.output, challenges.rho) - values.y
+    return replace(values, x=x, y=y)
 
 
 def draw_z(transcript: Transcript, s: G1Point) -> int:
@@ -110,12 +107,14 @@ def chunk_evaluations(parts: Iterable[tuple[Committed, Part]], z: int) -> dict[C
 def _check_opening(transcript: Transcript, statement: Statement, messages: Messages, checked: Claims) -> None:
     opening = messages.opening
     z = draw_z(transcript, opening.s)
-    transcript.absorb(encode_scalars((opening.a1,)))
+    z_inverse = opening.z_inverse
+    if z * z_inverse % R != 1:
+        raise InvalidProof("The proof's 1/z is not that.", DAMAGED)
+    transcript.absorb(encode_scalars((z_inverse, opening.a1)))
     gamma = transcript.challenge()
     transcript.absorb(encode_point(opening.w))
     omega = transcript.challenge()
 
-    z_inverse = inverse(z)
     left, right = (omega - z_inverse) % R, gamma * (omega - z) % R
     parts = checked.parts(statement.circuit.chunk_bits)
     at_inverse, at_z = chunk_evaluations(parts, z_inverse), chunk_evaluations(parts, z)

@@ -24,13 +24,14 @@ def inference_witness(
     circuit = model.circuit
     sums = model.package.pre_activations(rows)
     shape = (len(rows), 1 << circuit.position_bits)
-    z, x = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    z, x, y = (np.zeros(shape, dtype=np.int64) for _ in range(3))
     x[:, positions(circuit.input)] = np.asarray(rows).reshape(len(rows), -1)
     z[:] = x << circuit.sigma
     for block, values in zip(circuit.blocks[1:], sums, strict=True):
         z[:, positions(block)] = values.reshape(len(rows), -1)
     bits = bits_of(z.reshape(-1), circuit.bits)
-    return Witness(bits, x.reshape(-1), model, model.weights, inputs, outputs)
+    y[:, positions(circuit.output)] = sums[-1].reshape(len(rows), -1) >> circuit.shift
+    return Witness(bits, x.reshape(-1), y.reshape(-1), model, model.weights, inputs, outputs)
 
 
 def range_witness(model: CommittedModel) -> tuple[Circuit, Witness]:
@@ -39,4 +40,4 @@ def range_witness(model: CommittedModel) -> tuple[Circuit, Witness]:
     x = np.zeros(1 << circuit.position_bits, dtype=np.int64)
     entries = model.weights.entries.reshape(-1)
     x[: len(entries)] = entries
-    return circuit, Witness(bits_of(x, circuit.bits), x, None, inputs=model.weights)
+    return circuit, Witness(bits_of(x, circuit.bits), x, np.zeros_like(x), None, inputs=model.weights)

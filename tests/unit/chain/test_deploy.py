@@ -6,21 +6,26 @@ import json
 from dataclasses import replace
 
 import pytest
+from support.proofs import mock_verifier
 from web3 import HTTPProvider, Web3
 
+from cloister.chain.connection import Connection
 from cloister.chain.deploy import deploy
 from cloister.chain.deployment import Deployment, DeploymentFailed, DeployParameters, verify
 from cloister.chain.errors import ContractError, InsufficientFunds, WrongChain
+from cloister.chain.models import Models
+from cloister.chain.verifiers import Verifiers
 from cloister.devnet.accounts import account
 from cloister.devnet.pyevm.server import running
 from cloister.domain.errors import InvalidInput
 
 DEPLOYMENT = Deployment(
     chain_id=31337,
-    node_registry="0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512",
-    model_registry="0x5FbDB2315678afecb367f032d93F642f64180aa3",
-    job_market="0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0",
+    node_registry="0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0",
+    model_registry="0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512",
+    job_market="0xCf7Ed3AccA5a467e9e704C703E8D87F634fB0Fc9",
     block=1,
+    verifier=1,
 )
 
 
@@ -32,7 +37,7 @@ def w3():
 
 @pytest.fixture(scope="module")
 def deployed(w3):
-    return deploy(w3, account(w3, 0), DeployParameters.devnet())
+    return deploy(w3, account(w3, 0), DeployParameters.devnet(), verifier=mock_verifier())
 
 
 def test_deploy__on_a_fresh_chain__predicts_the_market_and_wires_everything(w3, deployed):
@@ -44,9 +49,11 @@ def test_deploy__on_a_fresh_chain__predicts_the_market_and_wires_everything(w3, 
 
 def test_deploy__a_second_time__makes_another_market(w3, deployed):
     lines = []
-    second = deploy(w3, account(w3, 0), DeployParameters.devnet(), report=lines.append)
+    second = deploy(w3, account(w3, 0), DeployParameters.devnet(), verifier=mock_verifier(), report=lines.append)
     assert second.job_market != deployed.job_market
-    assert [line.split()[0] for line in lines] == ["ModelRegistry", "NodeRegistry", "JobMarket"]
+    contracts = ["ProofVerifiers", "ModelRegistry", "NodeRegistry", "JobMarket", "MockVerifier"]
+    assert [line.split()[0] for line in lines] == [*contracts, "verifier"]
+    assert second.verifier == 1  # each market has a list of its own
 
 
 def test_deploy__public_defaults__are_accepted_by_the_contracts(w3):
@@ -79,6 +86,23 @@ def test_deploy__when_another_transaction_takes_a_nonce__fails_and_says_so(w3, d
 def test_verify__on_another_chain__names_both(w3, deployed):
     with pytest.raises(WrongChain, match=r"serves chain 31337, the deployment is on chain 1\b"):
         verify(w3, replace(deployed, chain_id=1))
+
+
+def test_deploy__verifier__is_listed_with_the_deployer_as_its_steward(w3, deployed):
+    connection = Connection(w3.provider.endpoint_uri)
+    verifiers = Verifiers(connection, Models(connection, deployed.model_registry, 0).verifiers())
+    (verifier,) = [verifiers.verifier(number) for number in range(1, verifiers.count() + 1)]
+    assert verifier.steward == account(w3, 0).address
+    assert not verifier.removed
+    assert w3.eth.get_code(verifier.address)
+    with pytest.raises(ContractError, match="ProofVerifiers_Unknown"):
+        verifiers.is_removed(2)
+
+
+def test_verify__verifier_that_is_not_listed__is_refused(w3, deployed):
+    with pytest.raises(DeploymentFailed, match="no verifier 2; 1 are listed"):
+        verify(w3, replace(deployed, verifier=2))
+    verify(w3, replace(deployed, verifier=None))
 
 
 def test_verify__without_code__is_refused(w3, deployed):
@@ -123,7 +147,8 @@ def test_file__saved_and_loaded__is_the_same(tmp_path):
     path = tmp_path / "new" / "deployment.json"
     DEPLOYMENT.save(path)
     assert Deployment.load(path) == DEPLOYMENT
-    assert list(json.loads(path.read_text())) == ["chainId", "nodeRegistry", "modelRegistry", "jobMarket", "block"]
+    names = ["chainId", "nodeRegistry", "modelRegistry", "jobMarket", "block"]
+    assert list(json.loads(path.read_text())) == [*names, "verifier"]
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -135,11 +160,20 @@ def test_file__saved_and_loaded__is_the_same(tmp_path):
         ({"block": True}, "block"),
         ({"jobMarket": "0x12"}, "job_market"),
         ({"nodeRegistry": None}, "node_registry"),
+        ({"verifier": 0}, "verifier"),
+        ({"verifier": "1"}, "verifier"),
+        ({"verifier": True}, "verifier"),
     ],
 )
 def test_file__with_a_wrong_value__names_it(change, what):
     with pytest.raises(InvalidInput, match=what):
         Deployment.from_json(json.dumps(json.loads(DEPLOYMENT.to_json()) | change))
+
+
+def test_file__without_a_verifier__vouches_for_none():
+    plain = replace(DEPLOYMENT, verifier=None)
+    assert "verifier" not in json.loads(plain.to_json())
+    assert Deployment.from_json(plain.to_json()) == plain
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"chainId": 1}'])

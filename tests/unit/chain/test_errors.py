@@ -124,12 +124,22 @@ def test_translate__custom_error_with_bytes_enum_and_address__shows_them_readabl
 @pytest.mark.parametrize("name", sorted(SELECTORS))
 def test_translate__each_custom_error__is_decoded_by_name(name):
     error = custom_errors()[SELECTORS[name]]
-    samples = {"address": "0x" + "11" * 20, "bytes32": b"\x22" * 32}
+    samples = {"address": "0x" + "11" * 20, "bytes32": b"\x22" * 32, "bytes": b"\x33" * 5}
     values = [samples.get(kind, 3) for kind in error.types]
     decoded = revert_error(revert_data(name, *values))
     assert decoded.name == name
     assert tuple(decoded.arguments) == error.arguments
     assert decoded.hint == HINTS[name]
+
+
+def test_translate__answer_of_a_verifier__is_decoded_in_its_turn():
+    inner = revert_data("JobMarket_NoCredit", "0x" + "11" * 20)  # stands for an error of a verifier
+    error = revert_error(revert_data("JobMarket_InvalidProof", b"\x22" * 32, inner))
+    assert (
+        error.message
+        == f"JobMarket_InvalidProof: id 0x{'22' * 32}, answer (JobMarket_NoCredit: account 0x{'11' * 20})."
+    )
+    assert error.arguments["answer"] == inner
 
 
 def test_translate__custom_error_under_a_plain_rpc_error__is_decoded_all_the_same():

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 from support.jobs import ALICE, BOB, CAROL, MARKET, REQUESTER, Story, digest
 
 from cloister.chain.market import Parameters
-from cloister.chain.models import Version
+from cloister.chain.models import RegisteredCircuit, Version
 from cloister.chain.nodes import Node
 from cloister.chain.sender import Receipt
 from cloister.cli.program import main
@@ -22,7 +23,8 @@ from cloister.domain.errors import CloisterError
 from cloister.domain.events import RefundReason
 from cloister.domain.ids import BlobId, VersionId, hexed
 from cloister.domain.job import fold
-from cloister.fixedpoint import load_package
+from cloister.fixedpoint import Package, load_package
+from cloister.proving import commit_model, prove_inference
 from cloister.storage.errors import BlobMissing, PasswordUnavailable
 
 MODELS = Path(__file__).resolve().parents[3] / "models"
@@ -65,6 +67,7 @@ class StubChain:
             Node(CAROL, 0, 0, 0, bytes(32), BOB, 1, "", True),
         ]
         self.credit = ETHER
+        self.circuits = {STORY.request.version: RegisteredCircuit(1, digest("circuit"), digest("weights"))}
 
     @property
     def network(self):
@@ -72,7 +75,8 @@ class StubChain:
             connection=SimpleNamespace(
                 chain_id=CHAIN, head=lambda: SimpleNamespace(number=70), balance=lambda _account: 3 * ETHER
             ),
-            deployment=SimpleNamespace(block=1),
+            deployment=SimpleNamespace(block=1, verifier=1),
+            verifiers=SimpleNamespace(is_removed=lambda number: number == 3),
             market=SimpleNamespace(
                 address=MARKET,
                 parameters=lambda: PARAMETERS,
@@ -98,6 +102,7 @@ class StubChain:
                 version=lambda version: next(one for one in self.published if one.version_id == version),
                 set_price=lambda version, price: f"price {hexed(version)} {price}",
                 deprecate=lambda version: f"deprecate {hexed(version)}",
+                circuit_of=lambda version: self.circuits.get(version),  # noqa: PLW0108  tests replace the dictionary
             ),
             blobs=SimpleNamespace(get=self._blob),
             settings=None,
@@ -123,17 +128,25 @@ class StubChain:
             sender=SimpleNamespace(transact=self.transact),
             journal=SimpleNamespace(requests=list),
             manifest=lambda _version: self.package.manifest,
-            publish=lambda package, price, uri: STORY.request.version,
+            publish=self._publish("publish"),
+            publish_provable=self._publish("publish provable"),
             request=self._request,
             job=lambda _job_id: fold(self.events),
             wait=self._wait,
             result=lambda job_id: self._result(),
         )
 
-    def _request(self, version, rows, assurance, price):
+    def _publish(self, how):
+        def publish(package, price, uri, verifier=None):
+            self.sent.append(how if verifier is None else f"{how} {verifier}")
+            return STORY.request.version
+
+        return publish
+
+    def _request(self, version, rows, assurance, price, verifier):
         assert rows.shape == (1, 30)
         assert price == self.network.models.version(version).price  # the one that was shown
-        self.sent.append(f"request {hexed(version)} {assurance}")
+        self.sent.append(f"request {hexed(version)} {assurance}" + (f" {verifier}" if verifier else ""))
         return STORY.job_id
 
     def _wait(self, _job_id, timeout, progress):
@@ -180,13 +193,27 @@ def chain(monkeypatch, tmp_path):
     return stub
 
 
+@pytest.fixture(scope="module")
+def proof():
+    """A proof file about a row of zeros."""
+    package = load_package(MODELS / "breast-cancer")
+    return prove_inference(commit_model(package), np.zeros((1, 30), dtype=np.int64), bytes(32), bytes(32)).proof
+
+
 @pytest.fixture
-def services(chain, monkeypatch):
-    """Daemons that end at once."""
+def services(chain, monkeypatch, proof):
+    """Daemons that end at once, and a proof to look at."""
+    Path("made.proof").write_bytes(proof)
     monkeypatch.setattr("cloister.bootstrap.open_worker", lambda *_: contextlib.nullcontext("worker"))
     monkeypatch.setattr("cloister.bootstrap.run_worker", lambda _worker, stop, _poll: None)
     deployed = SimpleNamespace(
-        chain_id=CHAIN, node_registry=ALICE, model_registry=BOB, job_market=CAROL, block=1, save=lambda _path: None
+        chain_id=CHAIN,
+        node_registry=ALICE,
+        model_registry=BOB,
+        job_market=CAROL,
+        block=1,
+        verifier=1,
+        save=lambda _path: None,
     )
     net = SimpleNamespace(
         folder=Path("/somewhere"),
@@ -201,11 +228,12 @@ def services(chain, monkeypatch):
 
 JOB_FIELDS = {
     "chain_id", "market", "job", "state", "deadline", "requester", "version", "level", "price_wei", "escrow_wei",
-    "cost_wei", "input_commitment", "committee", "output_commitment", "refund_reason", "output",
+    "cost_wei", "input_commitment", "committee", "masked_output", "output_commitment", "refund_reason", "output",
 }  # fmt: skip
 NODE_FIELDS = {
     "worker", "registered", "stake_wei", "locked_wei", "free_wei", "key_epoch", "exit_at", "endpoint"
 }  # fmt: skip
+STATEMENT_FIELDS = {"circuit", "weights", "context", "instances", "input", "output"}
 RECEIPT_FIELDS = {"transaction", "block", "gas_used", "fee_wei"}
 STATUS_FIELDS = {"chain_id", "registry", "credit_wei", "balance_wei", "keys_here"} | NODE_FIELDS
 
@@ -215,23 +243,31 @@ DOCUMENTS = {
     "jobs": ([], {"chain_id", "market", "total", "jobs"}),
     "nodes": ([], {"chain_id", "registry", "block", "epoch", "epoch_length", "minimum_stake_wei", "workers"}),
     "models": ([], {"chain_id", "registry", "models"}),
+    "prove": (
+        [str(MODELS / "breast-cancer"), "--input", "row.csv", "--out", "new.proof"],
+        {"proof", "bytes", "seconds", "rows", "answer"} | STATEMENT_FIELDS,
+    ),
+    "verify": (
+        ["made.proof", "--model", str(MODELS / "breast-cancer")],
+        {"verdict", "reason", "proof", "model", "manifest"} | STATEMENT_FIELDS,
+    ),
     "credit": ([], {"chain_id", "account", "credit_wei", "balance_wei"}),
     "withdraw": ([], {"chain_id", "account", "withdrawn_wei"} | RECEIPT_FIELDS),
     "deploy": (
         ["--out", "deployment.json"],
-        {"chain_id", "node_registry", "model_registry", "job_market", "block", "file", "parameters"},
+        {"chain_id", "node_registry", "model_registry", "job_market", "verifier", "block", "file", "parameters"},
     ),
     "devnet": ([], {"chain_id", "rpc_url", "config", "deployment", "workers"}),
     "version": ([], {"cloister", "protocol", "python"}),
     "model publish": (
         [str(MODELS / "digits"), "--price", "0.01"],
-        {"chain_id", "version", "name", "manifest", "price_wei", "owner"},
+        {"chain_id", "version", "name", "manifest", "price_wei", "owner", "verifier"},
     ),
     "model price": ([VERSION, "0.02"], {"chain_id", "version", "price_wei"} | RECEIPT_FIELDS),
     "model deprecate": ([VERSION], {"chain_id", "version", "deprecated"} | RECEIPT_FIELDS),
     "model check": (
         [str(MODELS / "digits")],
-        {"name", "manifest", "weights", "input_shape", "labels", "stages"},
+        {"name", "manifest", "weights", "circuit", "input_shape", "labels", "stages"},
     ),
     "worker": ([], {"chain_id", "market", "registry", "warning"} | NODE_FIELDS),
     "worker register": (["--stake", "10"], STATUS_FIELDS | RECEIPT_FIELDS),
@@ -344,6 +380,76 @@ def test_request__still_running__exits_1(chain, capsys):
     assert f"cloister result {JOB} --wait" in capsys.readouterr().err
 
 
+PROVED_STORY = Story(proved=True)
+PROVED = [PROVED_STORY.requested(), PROVED_STORY.delivered(), PROVED_STORY.proved(), PROVED_STORY.settled(0b1)]
+
+
+@pytest.mark.parametrize("flags", [["--proved"], ["--level", "proved"], ["--proved", "--verifier", "7"]])
+def test_request__proved__has_one_seat_and_says_who_checks_the_proof(chain, flags, capsys):
+    chain.events = PROVED
+    assert main(["request", "breast-cancer", "--input", "row.csv", *flags]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert "escrow: 0.001 ETH = 1 worker × 0.001 ETH" in told
+    assert "proof: checked on chain by verifier 1" in told
+    assert f"proved, and paid 0.001 ETH: {ALICE}" in told
+    assert chain.sent == [f"request {VERSION} PROVED" + (" 7" if "7" in flags else "")]
+
+
+def test_request__proved_and_another_level__is_refused(chain, capsys):
+    assert main(["request", "breast-cancer", "--input", "row.csv", "--proved", "--level", "agreed(5,3)"]) == 1
+    assert "both proved and agreed(5,3)" in capsys.readouterr().err
+    assert chain.sent == []
+
+
+def test_result__proved__shows_the_masked_output_and_who_proved_it(chain, capsys):
+    chain.me = CAROL
+    chain.events = PROVED
+    assert main(["result", JOB]) == 0
+    shown = capsys.readouterr().out
+    assert "PROVED" in shown
+    assert "proved its output" in shown
+    assert main(["result", JOB, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["level"], document["cost_wei"]) == ("PROVED", str(10**15))
+    assert document["masked_output"] == hexed(PROVED[2].masked)
+    assert [seat["agreed"] for seat in document["committee"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(1, "verifier 1 "), (2, "verifier 2 (not of this deployment)"), (3, "verifier 3 (removed)"), (None, "- ")],
+)
+def test_models__proofs__are_shown_with_their_verifier(chain, number, shown, capsys):
+    version = STORY.request.version
+    chain.circuits = {} if number is None else {version: RegisteredCircuit(number, digest("c"), digest("w"))}
+    assert main(["models"]) == 0
+    assert shown in capsys.readouterr().out
+    assert main(["models", "--json"]) == 0
+    (model,) = json.loads(capsys.readouterr().out)["models"]
+    if number is None:
+        assert model["proved"] is None
+    else:
+        assert (model["proved"]["verifier"], model["proved"]["of_deployment"]) == (number, number == 1)
+        assert model["proved"]["removed"] == (number == 3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sent"),
+    [([], "publish provable"), (["--verifier", "7"], "publish provable 7"), (["--no-proof"], "publish")],
+)
+def test_model_publish__manifest_with_a_circuit__is_made_provable_unless_told_otherwise(chain, flags, sent):
+    assert main(["model", "publish", str(MODELS / "digits"), "--price", "0.01", *flags]) == 0
+    assert chain.sent == [sent]
+
+
+def test_model_publish__manifest_without_a_circuit__is_published_alone(chain, monkeypatch):
+    package = load_package(MODELS / "digits")
+    bare = Package.from_bytes(replace(package.manifest, circuit=None).to_bytes(), package.weights_bytes)
+    monkeypatch.setattr("cloister.cli.models._load", lambda _folder: bare)
+    assert main(["model", "publish", "folder", "--price", "0.01"]) == 0
+    assert chain.sent == ["publish"]
+
+
 @pytest.mark.parametrize("model", ["absent", "0x" + "12" * 31])
 def test_request__unknown_model__sends_nothing(chain, model, capsys):
     assert main(["request", model, "--input", "row.csv"]) == 1
@@ -376,7 +482,8 @@ def test_request__manifest_in_no_store__sends_nothing(chain, capsys):
 def test_result__requester__sees_the_output(chain, capsys):
     assert main(["result", JOB, "--json"]) == 0
     output = json.loads(capsys.readouterr().out)["output"]
-    assert output == {"predictions": ["benign"], "outputs": [[256, -128]], "fractional_bits": 8}
+    given = {"predictions": ["benign"], "outputs": [[256, -128]], "fractional_bits": 7}
+    assert output == given | {"proof_checked": False}
 
 
 def test_result__anybody__sees_who_agreed_but_no_output(chain, capsys):

@@ -15,6 +15,7 @@ from cloister.domain import commitments
 from cloister.domain.commitments import JobContext
 from cloister.domain.ids import Address, BlobId, JobId, VersionId
 from cloister.domain.request import Assurance, Level, Request
+from cloister.proving.model import derive_scalar
 from cloister.sealing.envelope import encrypt_input
 from cloister.sealing.hkdf import derive
 from cloister.sealing.hpke import open_sealed, seal
@@ -125,13 +126,13 @@ def test_hashes__vectors__agree(vectors):
     secrets = JobSecrets.from_root(raw(given["root"]))
     salt = raw(vectors["worker"]["salt"])
     committed = context.output_commitment(secrets.output_secret, raw(given["output"]))
+    binding = commitments.input_binding(secrets.job_secret, secrets.response_public_key, raw(given["plaintext"]))
     computed = {
         "versionId": version,
         "jobId": job_id,
         "secretHash": commitments.secret_hash(secrets.seed_secret),
-        "inputCommitment": commitments.input_commitment(
-            secrets.job_secret, secrets.response_public_key, raw(given["plaintext"])
-        ),
+        "inputBinding": binding,
+        "inputCommitment": commitments.input_commitment(binding),
         "sealedKeyInfo": context.sealed_key_info(
             addresses["requester"], request, addresses["worker"], given["keyEpoch"]
         ),
@@ -144,6 +145,27 @@ def test_hashes__vectors__agree(vectors):
     for name, value in computed.items():
         assert value == raw(expected[name]), name
     assert computed.keys() | {"manifestHash"} == expected.keys()
+
+
+def test_proved__vectors__agree(vectors):
+    given, hashes, expected = vectors["inputs"], vectors["hashes"], vectors["proved"]
+    market, registry, worker = (Address(to_checksum_address(given[n])) for n in ("market", "modelRegistry", "worker"))
+    context = JobContext(given["chainId"], market, JobId(raw(hashes["jobId"])))
+    on_chain = commitments.circuit_input(raw(given["inputDigest"]), raw(given["padDigest"]))
+    computed = {
+        "circuitInput": on_chain,
+        "inputCommitment": commitments.input_commitment(raw(hashes["inputBinding"]), on_chain),
+        "maskedOutput": commitments.masked_output(raw(given["padDigest"]), raw(given["masked"])),
+        "proofContext": context.proof_context(worker),
+        "weightsContext": commitments.weights_context(given["chainId"], registry, VersionId(raw(hashes["versionId"]))),
+    }
+    assert {name: "0x" + value.hex() for name, value in computed.items()} == expected
+
+
+def test_scalars__vectors__are_what_the_proof_system_derives(vectors):
+    secret = raw(vectors["requester"]["jobSecret"])
+    for info, value in vectors["scalars"].items():
+        assert derive_scalar(secret, f"cloister/1/{info}") == int(value, 16)
 
 
 def test_hashes__random_inputs__agree_with_the_reference():
@@ -175,7 +197,17 @@ def test_hashes__random_inputs__agree_with_the_reference():
         assert context.commitment(Address(worker), one, two, round_) == expected
         data = rng.randbytes(rng.randrange(300))
         assert context.output_commitment(one, data) == reference.output_commitment(job_id, one, data)
-        assert commitments.input_commitment(one, two, data) == reference.input_commitment(one, two, data)
+        binding = commitments.input_binding(one, two, data)
+        assert binding == reference.input_binding(one, two, data)
+        assert commitments.input_commitment(binding) == reference.input_commitment(binding)
+        on_chain = commitments.circuit_input(one, two)
+        assert on_chain == reference.circuit_input(one, two)
+        assert commitments.input_commitment(binding, on_chain) == reference.input_commitment(binding, on_chain)
+        assert commitments.masked_output(two, data) == reference.masked_output(two, data)
+        proof_context = reference.proof_context(chain_id, market, job_id, worker)
+        assert context.proof_context(Address(worker)) == proof_context
+        weights_context = reference.weights_context(chain_id, market, one)
+        assert commitments.weights_context(chain_id, Address(market), VersionId(one)) == weights_context
         committee = ["0x" + rng.randbytes(20).hex() for _ in range(rng.randrange(16))]
         assert commitments.committee_hash([Address(a) for a in committee]) == reference.committee_hash(committee)
 

@@ -266,3 +266,39 @@ def test_requester__others_silent__closes_the_second_after_the_end(steps, end): 
 def test_requester__job_over__does_nothing():
     for second in (-10, 10, 1000):
         assert requester_at(job_of("delivered", "refunded"), second) is None
+
+
+# ------------------------------------------------------------------ proved jobs
+
+
+def proved_job(*steps):
+    story = Story(proved=True)
+    made = {"delivered": story.delivered, "demanded": lambda: story.demanded(ALICE), "published": story.published}
+    made |= {"proved": story.proved, "settled": lambda: story.settled(0b1), "refused": lambda: story.refused(ALICE)}
+    return fold([story.requested(), *(made[step]() for step in steps)])
+
+
+@pytest.mark.parametrize(("before_deadline", "expected"), [(90, Action.PROVE), (5, Action.PROVE), (4, None), (0, None)])
+def test_decide__proved_job__is_proved_only_while_the_margin_holds(before_deadline, expected):
+    assert at(proved_job("delivered"), -before_deadline) is expected
+    assert at(proved_job("delivered"), -before_deadline, me=BOB) is None
+
+
+@pytest.mark.parametrize("sent", ["proved", "withdrew", "demanded"])
+def test_decide__proof_or_refusal_or_demand_sent__waits(sent):
+    assert at(proved_job("delivered"), -50, progress=Progress(**{sent: True})) is None
+    assert at(proved_job("delivered", "demanded", "published"), -50, progress=Progress(demanded=True)) is Action.PROVE
+
+
+def test_decide__proved_job__is_never_revealed_and_closed_after_its_deadline():
+    for second in range(-90, 10):
+        assert at(proved_job("delivered"), second, progress=Progress(proved=True)) is None
+    assert at(proved_job("delivered"), 11) is Action.CLOSE
+    assert at(proved_job("delivered", "refused"), -50) is None
+    assert at(proved_job("delivered", "proved", "settled"), 500) is None
+
+
+def test_decide__requester_of_a_proved_job__closes_right_after_the_deadline():
+    job = proved_job("delivered")
+    assert decide_as_requester(job, job.deadline, True, WINDOW) is None
+    assert decide_as_requester(job, job.deadline + 1, True, WINDOW) is RequesterAction.CLOSE

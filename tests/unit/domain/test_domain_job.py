@@ -231,3 +231,51 @@ def test_apply__events_swapped__never_end_in_a_job_that_nobody_could_have_made()
 def test_fold__nothing__raises():
     with pytest.raises(ImpossibleHistory):
         fold([])
+
+
+# ------------------------------------------------------------------ proved jobs
+
+
+def proved_job(*, until):
+    story = Story(proved=True)
+    events = [story.requested(), story.delivered(), story.proved(), story.settled(0b1)]
+    return story, fold(events[:until])
+
+
+def test_fold__proved__settles_at_once_and_keeps_the_masked_output():
+    story, job = proved_job(until=4)
+    assert (job.state, job.agreeing, job.result, job.over) == (State.SETTLED, {ALICE}, digest("right"), True)
+    assert job.proved == story.proved()
+    _, ready = proved_job(until=2)
+    assert ready.proved is None
+    assert not ready.decidable
+
+
+@pytest.mark.parametrize(
+    ("until", "event"),
+    [
+        (1, lambda story: story.proved()),
+        (2, lambda story: story.proved(BOB)),
+        (2, lambda story: story.settled(0b1)),
+        (2, lambda story: story.committed(ALICE)),
+        (2, lambda story: story.opened()),
+        (3, lambda story: story.proved()),
+        (3, lambda story: story.settled(0)),
+        (3, lambda story: story.settled(0b10)),
+        (3, lambda story: story.refused(ALICE)),
+        (3, lambda story: story.demanded(ALICE)),
+        (3, lambda story: story.refunded(RefundReason.TOO_FEW_COMMITS)),
+        (4, lambda story: story.proved()),
+        (4, lambda story: story.settled(0b1)),
+    ],
+)
+def test_apply__what_no_market_emits_for_a_proved_job__raises(until, event):
+    story, job = proved_job(until=until)
+    with pytest.raises(ImpossibleHistory):
+        apply(job, event(story))
+
+
+def test_apply__proof_of_an_agreed_job__raises():
+    story, job = ready_job()
+    with pytest.raises(ImpossibleHistory):
+        apply(job, story.proved(ALICE))

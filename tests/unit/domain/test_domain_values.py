@@ -12,6 +12,19 @@ def test_parse__ways_to_write_it__all_work(text):
     assert Assurance.parse(text) == Assurance(Level.AGREED, 3, 2)
 
 
+@pytest.mark.parametrize("text", ["proved", "PROVED", " Proved ", "proved(1,1)"])
+def test_parse__proved__has_one_seat(text):
+    assert Assurance.parse(text) == Assurance(Level.PROVED, 1, 1)
+    assert Assurance.parse(text).proved
+    assert str(Assurance.parse(text)) == "PROVED"
+
+
+@pytest.mark.parametrize(("seats", "quorum"), [(2, 1), (2, 2), (3, 2), (1, 0), (0, 0)])
+def test_assurance__proved_with_another_committee__raises(seats, quorum):  # JOB-3
+    with pytest.raises(InvalidInput, match="one seat"):
+        Assurance(Level.PROVED, seats, quorum)
+
+
 def test_parse__its_own_text__gives_the_same():
     assert Assurance.parse(str(Assurance(Level.AGREED, 15, 8))) == Assurance(Level.AGREED, 15, 8)
 
@@ -26,7 +39,7 @@ def test_parse__nonsense__says_how_to_write_it(text):
         Assurance.parse(text)
 
 
-@pytest.mark.parametrize("text", ["attested", "attested(1,1)", "proved", "split(3,2)"])
+@pytest.mark.parametrize("text", ["attested", "attested(1,1)", "split(3,2)"])
 def test_parse__level_that_has_not_landed__says_so(text):  # JOB-4
     with pytest.raises(InvalidInput, match="not available"):
         Assurance.parse(text)

@@ -1,0 +1,231 @@
+"""Proved jobs: what requester and worker need of the proof system (docs/spec/proofs.md), and the worker's part.
+
+The proof system is loaded when a proved job asks for it, so that agreed jobs run on machines that lack its native part.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from cloister.chain.models import RegisteredCircuit
+from cloister.domain.answer import CannotServe, ProvedAnswer, RefusalReason
+from cloister.domain.commitments import JobContext, circuit_input, input_commitment
+from cloister.domain.errors import CloisterError
+from cloister.domain.ids import JobId, VersionId, hexed
+from cloister.domain.job import Job
+from cloister.domain.request import MAX_MASKED
+from cloister.fixedpoint import InvalidModelInput, Manifest, Package, decode_input, decode_output
+from cloister.inference import Opened, PlainInference
+
+if TYPE_CHECKING:
+    from cloister.proving import Circuit, CommittedModel, JobProof, Statement
+
+log = structlog.get_logger()
+
+WORD_BYTES = 32
+"""Of one number in a masked output: a field element."""
+KEPT = 16
+"""Finished proofs that a worker remembers, for when sending one fails."""
+
+
+class ProofSystemMissing(CloisterError):
+    """What proofs are made with is not installed here."""
+
+
+class ProofSystem(Protocol):
+    """What `cloister.proving` offers to requesters, owners and workers."""
+
+    def circuit_of(self, manifest: Manifest) -> Circuit:
+        """The circuit of a model. Raises NotProvable."""
+
+    def commit_model(self, package: Package) -> CommittedModel:
+        """A package with its weights committed. Raises NotProvable."""
+
+    def commit_input(self, circuit: Circuit, rows: NDArray[np.int64], secret: bytes) -> bytes:
+        """Digest of the commitment to input rows (n, *shape), blinded from the job secret."""
+
+    def commit_pad(self, circuit: Circuit, rows: int, secret: bytes) -> bytes:
+        """Digest of the commitment to the pad for the outputs of n rows."""
+
+    def prove_weights(self, model: CommittedModel, context: bytes) -> bytes:
+        """A proof that all weights are integers of the declared width. Raises NotProvable."""
+
+    def prove_job(self, model: CommittedModel, rows: NDArray[np.int64], context: bytes, secret: bytes) -> JobProof:
+        """Runs the model and proves it."""
+
+    def unmask(self, circuit: Circuit, rows: int, masked: bytes, secret: bytes) -> NDArray[np.int64]:
+        """Outputs (n, labels) from masked words. Raises InvalidProof."""
+
+    def verify(self, data: bytes, context: bytes) -> Statement:
+        """What a proof file proves under a context. Raises InvalidProof."""
+
+
+def proof_system() -> ProofSystem:
+    """The package's own. Raises ProofSystemMissing where a library that it needs is not installed."""
+    try:
+        from cloister import proving  # noqa: PLC0415  only proved jobs need it
+    except ImportError as error:
+        raise ProofSystemMissing(
+            f"Proofs cannot be made here: {error}.", "Install the missing library: pip install --upgrade cloister"
+        ) from error
+    return proving
+
+
+def masked_bytes(outputs: int, rows: int) -> int:
+    """Length of a masked output: a batch is filled up to a power of two."""
+    return WORD_BYTES * outputs << (rows - 1).bit_length()
+
+
+def check_proof(
+    proofs: ProofSystem, manifest: Manifest, context: JobContext, job: Job, sent: ProvedAnswer, pad_digest: bytes
+) -> str:
+    """What is wrong with what a job's worker sent; empty if the proof holds and is about this very job.
+
+    The job id binds the request, and that the input, the pad and the version: with this, an answer is right whatever
+    the endpoint may say. The caller sees that the manifest is the version's.
+    """
+    assert job.proved is not None  # it is settled
+    request, record = job.request, manifest.circuit
+    opened = input_commitment(sent.input_binding, circuit_input(sent.input_digest, sent.pad_digest))
+    if request.job_id(context.chain_id, context.market, job.requester) != context.job_id:
+        return "the request is not that of the job"
+    if opened != request.input_commitment or sent.pad_digest != pad_digest or sent.masked != job.proved.masked:
+        return "input, pad or output are not those of the job"
+    try:
+        statement = proofs.verify(sent.proof, context.proof_context(job.proved.worker))
+    except CloisterError as error:
+        return f"the proof does not hold ({error.message.removesuffix('.')})"
+    about = (statement.circuit.digest.hex(), statement.weights_digest.hex())
+    if record is None or about != (record.descriptor, record.weights):
+        return "the proof is about another model"
+    if (statement.inputs_digest, statement.outputs_digest) != (sent.input_digest, job.result):
+        return "the proof is about another input or output"
+    return ""
+
+
+class ProvedInference:
+    """Makes the proofs of a worker's jobs, one at a time, in a thread of their own: reveals of other jobs cannot wait.
+
+    `circuit_of` gives what proofs about a version are checked against, `is_removed` tells whether a verifier is gone,
+    and `trusted` is the number of the one that this worker knows: another may take no proof, and silence costs
+    (JOB-32).
+    """
+
+    def __init__(
+        self,
+        plain: PlainInference,
+        circuit_of: Callable[[VersionId], RegisteredCircuit | None],
+        is_removed: Callable[[int], bool],
+        trusted: int | None,
+        proofs: Callable[[], ProofSystem] = proof_system,
+    ) -> None:
+        self._plain = plain
+        self._circuit_of = circuit_of
+        self._is_removed = is_removed
+        self._trusted = trusted
+        self._proofs = proofs
+        self._tasks: OrderedDict[JobId, Future[ProvedAnswer]] = OrderedDict()
+        self._model: tuple[VersionId, CommittedModel] | None = None
+        self._one_at_a_time = Lock()
+
+    def prove(self, job: Job) -> ProvedAnswer | None:
+        """The proof of a job, or None while it is being made; the first call starts it.
+
+        Raises CannotServe with the reason to refuse for, and CiphertextMissing when no store has the input. After an
+        error the next call starts afresh.
+        """
+        task = self._tasks.get(job.job_id)
+        if task is None:
+            task = self._tasks[job.job_id] = self._start(job)
+            self._forget_old()
+        if not task.done():
+            return None
+        if task.exception() is not None:
+            del self._tasks[job.job_id]
+        return task.result()
+
+    def _start(self, job: Job) -> Future[ProvedAnswer]:
+        registered = self._circuit_of(job.request.version)
+        # No market takes a proved job for a version without a circuit; a registry that forgot one would be another's.
+        if registered is None or self._is_removed(registered.verifier):
+            message = f"Nobody checks proofs about model version {hexed(job.request.version)}."
+            raise CannotServe(RefusalReason.MODEL_UNAVAILABLE, message)
+        if registered.verifier != self._trusted:
+            message = f"Verifier {registered.verifier} is none that this worker knows."
+            raise CannotServe(RefusalReason.OTHER, message)
+        opened = self._plain.open(job)
+        task: Future[ProvedAnswer] = Future()
+
+        def run() -> None:
+            with self._one_at_a_time:
+                began = time.monotonic()
+                try:
+                    answer = self.make(job, opened, registered)
+                    log.info("proof made", job=hexed(job.job_id), seconds=round(time.monotonic() - began, 3))
+                    task.set_result(answer)
+                except CannotServe as error:
+                    task.set_exception(error)
+                except Exception as error:  # noqa: BLE001  a prover that fails must not end its worker
+                    # As text: structlog would print the variables, and with them the job's secret.
+                    log.warning("prover failed", job=hexed(job.job_id), trace=traceback.format_exc())
+                    task.set_exception(CannotServe(RefusalReason.OTHER, f"The proof cannot be made: {error}"))
+
+        # A daemon: a worker that is told to stop does not wait for a proof that it can make again.
+        Thread(target=run, name="prover", daemon=True).start()
+        return task
+
+    def make(self, job: Job, opened: Opened, registered: RegisteredCircuit) -> ProvedAnswer:
+        """The proof itself. Raises CannotServe."""
+        try:
+            proofs = self._proofs()
+            model = self._committed(proofs, job.request.version, opened.package)
+        except ProofSystemMissing as error:
+            raise CannotServe(RefusalReason.OTHER, error.message) from error
+        except CloisterError as error:
+            raise CannotServe(RefusalReason.MODEL_UNAVAILABLE, error.message) from error
+        if (model.circuit.digest, model.digest) != (registered.circuit, registered.weights):
+            message = f"The package of model version {hexed(job.request.version)} has another circuit than registered."
+            raise CannotServe(RefusalReason.MODEL_UNAVAILABLE, message)
+        rows = self._rows(opened)
+        digests = (
+            proofs.commit_input(model.circuit, rows, opened.job_secret),
+            proofs.commit_pad(model.circuit, len(rows), opened.job_secret),
+        )
+        binding = self._plain.check_commitment(job, opened, circuit_input(*digests))
+        # The model itself comes first: it checks every range (PROOF-7), and costs little beside the proof.
+        expected = decode_output(self._plain.run(opened.package, opened.plaintext), opened.package.manifest)
+        context = self._plain.context(job).proof_context(self._plain.me)
+        proved = proofs.prove_job(model, rows, context, opened.job_secret)
+        if not np.array_equal(proved.outputs, expected) or (proved.input_digest, proved.pad_digest) != digests:
+            raise CannotServe(RefusalReason.OTHER, "The prover and the model differ: this is a defect of Cloister.")
+        return ProvedAnswer(binding, *digests, proved.masked, proved.proof)
+
+    def _committed(self, proofs: ProofSystem, version: VersionId, package: Package) -> CommittedModel:
+        if self._model is None or self._model[0] != version:
+            self._model = (version, proofs.commit_model(package))
+        return self._model[1]
+
+    def _rows(self, opened: Opened) -> NDArray[np.int64]:
+        try:
+            rows = decode_input(opened.plaintext, opened.package.manifest)
+        except InvalidModelInput as error:
+            raise CannotServe(RefusalReason.INVALID_INPUT, error.message) from None
+        size = masked_bytes(opened.package.manifest.outputs, len(rows))
+        if size > MAX_MASKED:
+            message = f"The masked output would have {size} bytes; at most {MAX_MASKED} can be proved."
+            raise CannotServe(RefusalReason.OUTPUT_TOO_LARGE, message)
+        return rows
+
+    def _forget_old(self) -> None:
+        for job_id in [job_id for job_id, task in self._tasks.items() if task.done()][:-KEPT]:
+            del self._tasks[job_id]
