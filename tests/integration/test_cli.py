@@ -184,6 +184,16 @@ def test_request__proved__is_answered_by_one_worker_whose_proof_the_chain_checke
     assert (seen["output"], seen["masked_output"]) == (None, job["masked_output"])
 
 
+def test_verify__on_chain__the_contract_agrees_with_this_machine(market, row, tmp_path):
+    (rows, _), proof, package = row, tmp_path / "a.proof", str(MODELS / "breast-cancer")
+    market.do("alice", "prove", package, "--input", str(rows), "--integers", "--out", str(proof))
+    asked = ("verify", str(proof), "--model", package, "--on-chain")
+    found = market.do("alice", *asked)
+    assert (found["verdict"], found["on_chain"]["accepted"], found["on_chain"]["number"]) == ("accepted", True, 1)
+    code, found = market.call("alice", *asked, "--context", "0x" + "11" * 32)
+    assert (code, found["verdict"]) == (1, "refused")
+
+
 def test_request__proved_without_a_circuit__is_refused_and_agreed_jobs_are_not(market, row):
     path, _ = row
     version = market.do("dev:8", "model", "publish", str(MODELS / "digits-cnn"), "--price", "0.01", "--no-proof")
