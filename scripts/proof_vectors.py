@@ -22,14 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloister.fixedpoint import Package, load_heldout, load_package
-from cloister.proving import Kind, Statement, Values, commit_model, prove_inference
+from cloister.proving import InvalidProof, Kind, Statement, Values, commit_model, prove_inference
 from cloister.proving.circuit import bits_for
 from cloister.proving.curve import POINT_BYTES
 from cloister.proving.inference import commit_pad_words, commit_rows
-from cloister.proving.messages import messages_size
+from cloister.proving.messages import degree_of, messages_size
 from cloister.proving.prover import prove
 from cloister.proving.scalars import SCALAR_BYTES, R
-from cloister.proving.statement import HEADER_BYTES, NOTHING
+from cloister.proving.statement import HEADER_BYTES, NOTHING, decode_statement
 from cloister.proving.witness import inference_witness, range_witness
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,9 +127,11 @@ def neighbours(honest: Proof) -> Iterator[Proof]:
     start = len(proof) - messages_size(statement)
     scalars = start + (statement.bit_chunks + 1) * POINT_BYTES
 
-    def bad(why: str, data: bytes) -> Proof:
-        slug = why.replace(" ", "-").replace("'", "")
-        return replace(honest, name=f"{honest.name}--{slug}", proof=data, why=why, accepted=False)
+    def bad(why: str, data: bytes, context: bytes = statement.context) -> Proof:
+        slug = why.replace(" ", "-").replace("'", "").replace("/", "-over-")
+        asked = replace(statement, context=context)
+        mended = with_true_inverse(data, context)
+        return replace(honest, name=f"{honest.name}--{slug}", statement=asked, proof=mended, why=why, accepted=False)
 
     def patched(at: int, data: bytes) -> bytes:
         return proof[:at] + data + proof[at + len(data) :]
@@ -165,7 +167,32 @@ def neighbours(honest: Proof) -> Iterator[Proof]:
     yield bad("last point at infinity", patched(len(proof) - POINT_BYTES, bytes(POINT_BYTES)))
     yield bad("last point negated", patched(len(proof) - 64, _negated(proof[-64:])))
     other = bytes([statement.context[0] ^ 1]) + statement.context[1:]
-    yield replace(bad("other context", proof), statement=replace(statement, context=other))
+    yield bad("other context", proof, other)
+    inverse = len(proof) - 2 * POINT_BYTES - 2 * SCALAR_BYTES
+    value = int.from_bytes(proof[inverse : inverse + SCALAR_BYTES], "big")
+    for why, wrong in (("wrong 1/z", value ^ 1), ("1/z plus r", value + R)):
+        data = patched(inverse, wrong.to_bytes(SCALAR_BYTES, "big"))
+        yield replace(bad(why, proof), proof=data)
+
+
+def with_true_inverse(proof: bytes, context: bytes) -> bytes:
+    """The file with the 1/z that follows from what it says before: else that check alone would refuse most damage."""
+    try:
+        statement, messages = decode_statement(proof, context)
+    except InvalidProof:
+        return proof
+    if len(messages) != messages_size(statement):
+        return proof
+    transcript, at = statement.transcript(), 0
+    sizes = [(statement.bit_chunks + 1) * POINT_BYTES]
+    sizes += [degree_of(i) * SCALAR_BYTES for i in range(statement.variables)]
+    opening = 3 * POINT_BYTES + 2 * SCALAR_BYTES
+    sizes += [len(messages) - sum(sizes) - opening, POINT_BYTES]
+    for size in sizes:
+        transcript.absorb(messages[at : at + size])
+        at += size
+    at += len(proof) - len(messages)
+    return proof[:at] + pow(transcript.challenge(), -1, R).to_bytes(SCALAR_BYTES, "big") + proof[at + SCALAR_BYTES :]
 
 
 def edges(shown: Proof, masked: Proof) -> Iterator[Proof]:
@@ -190,7 +217,8 @@ def _restated(honest: Proof, why: str, **values: Values) -> Proof:
     statement = replace(honest.statement, **values)  # type: ignore[arg-type]
     messages = honest.proof[len(honest.statement.encode()) :]
     name = f"{honest.name}--{why.replace(' ', '-')}"
-    return Proof(name, statement, statement.encode() + messages, why=why, accepted=False)
+    proof = with_true_inverse(statement.encode() + messages, statement.context)
+    return Proof(name, statement, proof, why=why, accepted=False)
 
 
 def _stray_point() -> bytes:

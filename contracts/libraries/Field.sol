@@ -9,7 +9,6 @@ uint256 constant R = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff0
 /// @notice Section 2 of docs/spec/proofs.md. A **point** of F^b and a table are memory addresses of consecutive words, each
 ///         below r. A point's slice from coordinate i on is its address + 32·i.
 library Field {
-    error Field_NoInverse();
     error Field_NotCanonical();
 
     /// @notice Fresh memory for `words` words, not zeroed.
@@ -53,19 +52,6 @@ library Field {
             element := calldataload(ptr)
         }
         if (element >= R) revert Field_NotCanonical();
-    }
-
-    /// @notice 1/a by the precompile of EIP-198: a^(r-2).
-    function inverse(uint256 a) internal view returns (uint256 b) {
-        bytes memory question = abi.encode(32, 32, 32, a, R - 2, R);
-        bool ok;
-        assembly ("memory-safe") {
-            ok := staticcall(gas(), 0x05, add(question, 32), 192, 0, 32)
-            ok := and(ok, eq(returndatasize(), 32))
-            b := mload(0)
-        }
-        // The product says that the precompile told the truth, or exists.
-        if (!ok || mulmod(a, b, R) != 1) revert Field_NoInverse();
     }
 
     /// @notice first·base^j for j < count.

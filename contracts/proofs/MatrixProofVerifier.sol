@@ -7,7 +7,7 @@ import {Field, R} from "../libraries/Field.sol";
 import {Transcript} from "../libraries/Transcript.sol";
 import {Digest, Kind} from "../types/Digest.sol";
 import {Claims} from "./Claims.sol";
-import {Block, Descriptor} from "./Descriptor.sol";
+import {Descriptor} from "./Descriptor.sol";
 import {Evaluation} from "./Evaluation.sol";
 import {Functionals} from "./Functionals.sol";
 import {ProofFile, ProofFileReader} from "./ProofFile.sol";
@@ -33,7 +33,7 @@ contract MatrixProofVerifier is IProofVerifier {
 
     /// @notice What the last step needs besides the claims' functionals.
     /// @param valuesAt calldata address of the values
-    /// @param quotientAt calldata address of C_S, a1, C_w and C_w'
+    /// @param quotientAt calldata address of C_S, 1/z, a1, C_w and C_w'
     /// @param value V, the weighted sum of the claims' values
     struct Check {
         Values values;

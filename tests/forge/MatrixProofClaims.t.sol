@@ -109,15 +109,18 @@ contract MatrixProofClaimsTest {
         for (uint256 k = 0; k < b; ++k) {
             _add(sums, q, 9 + k, mulmod(bump, Field.power(q.mu, k + 1), R));
         }
-        uint256 index = 9 + b;
-        uint256 half = (R + 1) / 2;
+        _addRounds(sums, q, 9 + b, Field.power(q.mu, b + 6));
+        _expect(q.scalars.mask, sums);
+    }
+
+    /// @dev ρ_i^e - 1/2 for each coefficient of g.
+    function _addRounds(uint256[] memory sums, Query memory q, uint256 index, uint256 weight) private pure {
         for (uint256 i = 0; i < q.file.indexBits; ++i) {
             for (uint256 e = 1; e <= (i == 0 ? 6 : 3); ++e) {
-                uint256 value = addmod(Field.power(Field.load(q.rho, i), e), R - half, R);
-                _add(sums, q, index++, mulmod(Field.power(q.mu, b + 6), value, R));
+                uint256 value = addmod(Field.power(Field.load(q.rho, i), e), R - (R + 1) / 2, R);
+                _add(sums, q, index++, mulmod(weight, value, R));
             }
         }
-        _expect(q.scalars.mask, sums);
     }
 
     /// Claims B+4 and B+5: real entries of every instance, and no padding (PROOF-2)

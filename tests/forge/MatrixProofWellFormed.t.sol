@@ -19,7 +19,6 @@ contract MatrixProofWellFormedTest {
     uint256 private constant S = 3;
     uint256 private constant T = 4;
     uint256 private constant M = 5;
-    uint256 private constant STAGES = 6;
     uint256 private constant RESERVED = 7;
     uint256 private constant CHUNKS = 8;
     uint256 private constant BLOCKS = 12;

@@ -3,6 +3,7 @@
 The layers here run forward on padded arrays; the reference verifier enumerates entries of the linear map instead.
 """
 
+import math
 import random
 import struct
 
@@ -59,18 +60,24 @@ def pooled(array: np.ndarray, pools: list[Window]) -> np.ndarray:
     return array
 
 
+def weights_array(weights: list[int], offset: int, extents: list[int]) -> np.ndarray:
+    """Padded weights; their padding may reach beyond the last chunk."""
+    count = math.prod(extents)
+    laid = weights[offset : offset + count]
+    return np.array(laid + [0] * (count - len(laid)), dtype=object).reshape(extents)
+
+
 def dense_matrix(term: Term, target: Block, read: np.ndarray, weights: list[int]) -> np.ndarray:
     (c, h, w), spread = read.shape, [2 ** bits(extent) for extent in read.shape]
     out = [2 ** bits(extent) for extent in (target.channels, target.rows, target.columns)]
-    laid = np.array(weights[term.weights :] + [0] * (2**20), dtype=object)[: int(np.prod(out) * np.prod(spread))]
-    laid = laid.reshape(*out, *spread)
+    laid = weights_array(weights, term.weights, [*out, *spread])
     return laid[: target.channels, : target.rows, : target.columns, :c, :h, :w]
 
 
 def conv_kernel(term: Term, out: int, read: int, weights: list[int]) -> np.ndarray:
     kh, kw = term.window.kernel
     spread = [2 ** bits(extent) for extent in (out, read, kh, kw)]
-    laid = np.array(weights[term.weights :] + [0] * (2**12), dtype=object)[: int(np.prod(spread))].reshape(spread)
+    laid = weights_array(weights, term.weights, spread)
     return laid[:out, :read, :kh, :kw]
 
 

@@ -201,6 +201,8 @@ def examine(circuit: bytes, weights: bytes, input: bytes, output: bytes, context
     digests = statement.digests()
     require(digests == (circuit, weights, input, output), "PROOF-5: the digests of another statement")
     shape, n = statement.shape, statement.shape.n
+    points = decode_points(statement, messages)
+    last_points = [decode_point(data) for data in (messages.c_s, messages.c_w, messages.c_w2)]
 
     opened = encode(["bytes32"] * 6 + ["uint256"], [DOMAIN, context, *digests, shape.beta])
     transcript = Transcript(opened)
@@ -218,7 +220,6 @@ def examine(circuit: bytes, weights: bytes, input: bytes, output: bytes, context
     omega = transcript.challenge(0)
     require(z * z % R != 1, "PROOF-5: z")
     require(split(messages.evaluation)[0] * z % R == 1, "PROOF-5: 1/z")
-    points = decode_points(statement, messages)
 
     g = (last_claim - summand(statement, values, tau, lam, delta, rho)) % R
     sums = functionals(shape, tau, rho)
@@ -226,7 +227,7 @@ def examine(circuit: bytes, weights: bytes, input: bytes, output: bytes, context
     claims = {number: (sums[number], targets[number]) for number in sums}
     v = sum(pow(mu, number, R) * value for number, (_, value) in claims.items()) % R
     u = combine(shape, sums, mu)
-    left, right = opening(points, u, v, messages, z, gamma, omega)
+    left, right = opening(points, last_points, u, v, messages, z, gamma, omega)
     return Examined(
         statement, messages, tau, lam, delta, rho, last_claim, values, mu, z, gamma, omega, g, claims, v, u,
         left, right,
@@ -314,6 +315,7 @@ def claim_values(shape: Shape, values: dict[str, int], g: int, at_tau: list[int]
 
 def opening(
     points: dict[tuple[str, int], Point],
+    last_points: list[Point],
     u: dict[tuple[str, int], list[int]],
     v: int,
     messages: Messages,
@@ -326,7 +328,7 @@ def opening(
     first, second = omega - inverse, gamma * (omega - z)  # what multiplies A - a1, and E - e1
     a1 = split(messages.evaluation)[1]
     e1 = 2 * v - a1
-    c_s, c_w, c_w2 = (decode_point(data) for data in (messages.c_s, messages.c_w, messages.c_w2))
+    c_s, c_w, c_w2 = last_points
     terms = [(first * powers_sum(u[t], inverse) + second * powers_sum(u[t], z), point) for t, point in points.items()]
     terms.append((-(z * first + second * inverse), c_s))
     terms.append((-(first * a1 + second * e1), GENERATOR))

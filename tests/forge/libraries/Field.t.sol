@@ -5,10 +5,6 @@ import {Field, R} from "../../../contracts/libraries/Field.sol";
 import {vm} from "../utils/Vm.sol";
 
 contract FieldHarness {
-    function inverse(uint256 a) external view returns (uint256) {
-        return Field.inverse(a);
-    }
-
     function fromCalldata(uint256 element) external pure returns (uint256) {
         assert(element == _word());
         return Field.fromCalldata(4);
@@ -50,28 +46,6 @@ contract FieldTest {
         for (uint256 k = 0; k < bits; ++k) {
             product = mulmod(product, (i >> k) & 1 == 1 ? point[k] : addmod(1, R - point[k], R), R);
         }
-    }
-
-    function testFuzz_inverse__any__times_it_is_one(uint256 a) public view {
-        a = a % (R - 1) + 1;
-        vm.assertEq(mulmod(a, _harness.inverse(a), R), 1);
-    }
-
-    function test_inverse__zero__reverts() public {
-        vm.expectRevert(Field.Field_NoInverse.selector);
-        _harness.inverse(0);
-        vm.expectRevert(Field.Field_NoInverse.selector);
-        _harness.inverse(R);
-    }
-
-    /// @dev On a chain whose MODEXP lies, or returns nothing.
-    function test_inverse__wrong_precompile__reverts() public {
-        vm.mockCall(address(5), "", abi.encode(uint256(3)));
-        vm.expectRevert(Field.Field_NoInverse.selector);
-        _harness.inverse(7);
-        vm.mockCall(address(5), "", "");
-        vm.expectRevert(Field.Field_NoInverse.selector);
-        _harness.inverse(7);
     }
 
     /// PROOF-5

@@ -4,11 +4,13 @@ import dataclasses
 import random
 
 import pytest
+from py_ecc import optimized_bls12_381
 from py_ecc.bls.point_compression import decompress_G1
+from py_ecc.optimized_bls12_381 import Z1, add, is_inf, multiply
 from reference.matrix_circuit import CONV, DENSE, PER_ENTRY, PUBLIC, Block, Circuit, Refused, Stage, Term, Window, bits
-from reference.matrix_claims import Shape, W, X, functionals, public_terms, table
+from reference.matrix_claims import MASK, Shape, W, X, Y, functionals, public_terms, table
 from reference.matrix_networks import encode_descriptor, random_circuit, random_weights, stage_sums
-from reference.matrix_points import GENERATOR, R, same_pairing
+from reference.matrix_points import GENERATOR, R, eq, linear_combination, same_pairing
 from reference.matrix_proof import parse_descriptor
 
 SEEDS = range(40)
@@ -22,7 +24,7 @@ def case(seed):
     """A circuit, its shape in a batch, weights over the field and random points."""
     rng = random.Random(seed)
     circuit = random_circuit(seed, stages=rng.randint(1, 4))
-    shape = Shape(circuit, rng.randint(0, 2), 1, 0)
+    shape = Shape(circuit, rng.randint(0, 2), 1, 1)
     return circuit, shape, random_weights(rng, circuit, None), challenge(rng, shape.n), challenge(rng, shape.n), rng
 
 
@@ -49,7 +51,7 @@ def part(shape, vector, instance):
 
 def only(shape, vector, *, block_0):
     """`vector` where it is in block 0, or where it is not, and 0 elsewhere."""
-    inside = {i for i, _ in shape.padded(0)}
+    inside = set(shape.selector(0))
     return [value if (i in inside) == block_0 else 0 for i, value in enumerate(vector)]
 
 
@@ -81,9 +83,9 @@ def test_parse_descriptor__random_circuit__is_what_was_encoded(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_functionals__activations_eq_rho__give_the_extension_of_g(seed):
     """Ĝ(ρ) = Σ_x eq(ρ, x)·G(x), so it is what the layers make of the activations eq(ρ, ·)."""
-    circuit, shape, weights, tau, rho, rng = case(seed)
+    circuit, shape, weights, tau, rho, _ = case(seed)
     eq_tau, eq_rho = table(tau), table(rho)
-    found = functionals(shape, tau, rng.randrange(R), rho, [0] * (circuit.blocks[-1].bits + shape.beta))
+    found = functionals(shape, tau, rho)
     for number, read_input in ((circuit.B + 1, True), (circuit.B + 2, False)):
         learned = apply(found[number], W, weights)
         public = public_terms(shape, eq_tau, eq_rho, read_input=read_input)
@@ -93,8 +95,8 @@ def test_functionals__activations_eq_rho__give_the_extension_of_g(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_functionals__no_activations__give_the_extension_of_the_biases(seed):
-    circuit, shape, weights, tau, rho, rng = case(seed)
-    found = functionals(shape, tau, rng.randrange(R), rho, [0] * (circuit.blocks[-1].bits + shape.beta))
+    circuit, shape, weights, tau, rho, _ = case(seed)
+    found = functionals(shape, tau, rho)
     nothing = [0] * 2**shape.n
     assert apply(found[circuit.B + 3], W, weights) == at_tau(shape, rho, weights, nothing, bias=True)
 
@@ -108,21 +110,67 @@ def test_entries__random_activations__sum_to_what_the_layers_compute(seed):
             value = entry.coefficient * (1 if entry.weight is None else weights[entry.weight])
             for start in range(0, 2**shape.n, 2**circuit.m):
                 total += eq_tau[start + entry.row] * value * activations[start + entry.column]
-    bias = functionals(shape, tau, 0, tau, [0] * (circuit.blocks[-1].bits + shape.beta))[circuit.B + 3]
+    bias = functionals(shape, tau, tau)[circuit.B + 3]
     assert (total + apply(bias, W, weights)) % R == at_tau(shape, tau, weights, activations, bias=True)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_functionals__committed_input__read_real_entries_only(seed):
+@pytest.mark.parametrize(("vector", "number"), [(X, 4), (Y, 5)])
+def test_functionals__committed_input_or_output__read_real_entries_only(seed, vector, number):
     circuit, shape, _, tau, rho, rng = case(seed)
-    values = challenge(rng, shape.chunks(X) * circuit.D)
-    found = functionals(shape, tau, 0, rho, [0] * (circuit.blocks[-1].bits + shape.beta))[circuit.B + 4]
-    laid, first = [0] * 2**shape.n, circuit.blocks[0]
+    values = challenge(rng, shape.chunks(vector) * circuit.D)
+    found = functionals(shape, tau, rho)[circuit.B + number]
+    laid, block = [0] * 2**shape.n, circuit.blocks[0 if vector == X else -1]
     for instance in shape.instances:
-        for c, y, x in first.entries():
-            inside = x + 2 ** bits(first.columns) * (y + 2 ** bits(first.rows) * c)
-            laid[instance * 2**circuit.m + first.offset + inside] = values[instance * 2**first.bits + inside]
-    assert apply(found, X, values) == sum(e * v for e, v in zip(table(rho), laid, strict=True)) % R
+        for c, y, x in block.entries():
+            inside = x + 2 ** bits(block.columns) * (y + 2 ** bits(block.rows) * c)
+            laid[instance * 2**circuit.m + block.offset + inside] = values[instance * 2**block.bits + inside]
+    assert apply(found, vector, values) == sum(e * v for e, v in zip(table(rho), laid, strict=True)) % R
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_functionals__masks__one_coefficient_each_that_nothing_else_reads(seed):
+    circuit, shape, _, tau, rho, _ = case(seed)
+    found, m_hat = functionals(shape, tau, rho), rho[0] * (1 - rho[0]) % R
+    order = [circuit.B + number for number in range(1, 6)] + list(range(1, circuit.B + 1))
+    assert sorted(found) == sorted([*order, circuit.B + 6])
+    of_mask = {number: {i: c for (v, i), c in of.items() if v == MASK} for number, of in found.items()}
+    assert [of_mask[number] for number in order] == [{4 + at: m_hat} for at in range(len(order))]
+    first = 4 + len(order)
+    assert set(of_mask[circuit.B + 6]) == set(range(first, first + 6 + 3 * (shape.n - 1)))
+
+
+@pytest.mark.parametrize("kinds", [(given, out) for given in range(2) for out in range(3)])
+def test_functionals__kinds__only_what_is_committed_has_a_claim(kinds):
+    circuit, shape, _, tau, rho, _ = case(0)
+    found = functionals(Shape(circuit, shape.beta, *kinds), tau, rho)
+    assert (circuit.B + 4 in found, circuit.B + 5 in found) == (kinds[0] == 1, kinds[1] != 0)
+
+
+def test_table__random_point__is_eq_index_by_index():
+    rho = challenge(random.Random(0), 6)
+    assert table(rho) == [eq(rho, i) for i in range(64)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_selector__any_block__extends_as_the_product_of_the_page(seed):
+    """sel_b(ρ) = eq(ρ[e:m], o_b / 2^e), also of a block of one position."""
+    circuit, shape, _, _, rho, _ = case(seed)
+    at_rho = table(rho)
+    for index, block in enumerate(circuit.blocks):
+        product = eq(rho[block.bits : circuit.m], block.offset >> block.bits)
+        assert sum(at_rho[row] for row in shape.selector(index)) % R == product
+
+
+def test_linear_combination__coefficients_beyond_r_and_points_at_infinity__as_one_by_one():
+    rng, total = random.Random(0), Z1
+    points = [*(multiply(GENERATOR, rng.randrange(R)) for _ in range(3)), Z1]
+    terms = [(rng.randrange(-R, 2 * R), point) for point in [*points, points[0], GENERATOR]]
+    for coefficient, point in terms:
+        total = add(total, multiply(point, coefficient % R))
+    assert optimized_bls12_381.eq(linear_combination(terms), total)
+    assert is_inf(linear_combination([(5, GENERATOR), (R - 5, GENERATOR)]))
+    assert is_inf(linear_combination([]))
 
 
 # ---------------------------------------------------------------- PROOF-1
@@ -189,6 +237,7 @@ REFUSED = {
     "stages without chunks": replace(chunks=0),
     "chunks without stages": replace(blocks=BLOCKS[:1], stages=[], t=15),
     "low bits without stages": replace(blocks=BLOCKS[:1], stages=[], chunks=0),
+    "too many chunks": replace(chunks=2**20 + 1),
     "no terms": replace(stages=[Stage(64, 0, []), LAST_STAGE]),
     "too many terms": first(*[CONVOLUTION] * 17),
     "kind of bias": first(bias_kind=2),
@@ -214,6 +263,7 @@ REFUSED = {
 }
 ACCEPTED = {
     "as it is": GOOD,
+    "as many chunks as there may be": replace(chunks=2**20),
     "last weights": last(term(LAST, weights=256), bias=0),
     "four pools": first(term(SHORTCUT, before=[SAME] * 2, after=[SAME] * 2)),
     "a block moved": blocks(2, offset=124),
@@ -275,4 +325,13 @@ def test_tau_h__against_the_second_g1_point_of_the_ceremony__one_pairing():
     tau_g = bytes.fromhex(
         "ad3eb50121139aa34db1d545093ac9374ab7bca2c0f3bf28e27c8dcd8fc7cb42d25926fc0c97b336e9f0fb35e5a04c81"
     )
-    assert same_pairing(decompress_G1(int.from_bytes(tau_g, "big")), GENERATOR)
+    point = decompress_G1(int.from_bytes(tau_g, "big"))
+    assert same_pairing(point, GENERATOR)
+    assert not same_pairing(GENERATOR, GENERATOR)
+    assert not same_pairing(GENERATOR, point)
+
+
+def test_same_pairing__points_at_infinity__only_with_each_other():
+    assert same_pairing(Z1, Z1)
+    assert not same_pairing(Z1, GENERATOR)
+    assert not same_pairing(GENERATOR, Z1)

@@ -1,13 +1,15 @@
 """The reference verifier's verdict on every proof of tests/vectors/proofs."""
 
+import contextlib
 import functools
 import json
 from pathlib import Path
 
 import pytest
 from eth_utils import keccak
-from reference.matrix_circuit import parse_descriptor
-from reference.matrix_proof import Refused, input_digest, parse, range_descriptor, verify, verify_weights
+from reference import matrix_proof
+from reference.matrix_points import R, Transcript
+from reference.matrix_proof import Refused, input_digest, parse, verify, verify_weights
 
 FILES = sorted((Path(__file__).parents[2] / "vectors" / "proofs").glob("*.json"))
 
@@ -16,6 +18,7 @@ def unhex(text):
     return bytes.fromhex(text.removeprefix("0x"))
 
 
+@functools.cache
 def load(file):
     vector = json.loads(file.read_text())
     for name in ("proof", "descriptor"):
@@ -26,6 +29,11 @@ def load(file):
 
 def is_weights(vector):
     return vector.get("kind") == "weights"
+
+
+WEIGHTS = [file for file in FILES if is_weights(load(file))]
+
+OTHER_TRANSCRIPT = {"another pad", "flipped round", "other context", "point at infinity", "swapped points"}
 
 
 @functools.cache
@@ -46,37 +54,60 @@ def test_vectors__folder__has_accepted_and_refused_proofs_of_both_kinds():
     assert found == {(False, False), (False, True), (True, False), (True, True)}
 
 
+@functools.cache
+def asked_of_weights(file):
+    """The arguments of verify_weights for a proof of the range statement."""
+    vector = load(file)
+    weights = weights_digests()[vector["statement"]["input"]]
+    descriptor = vector["descriptor"]
+    return keccak(descriptor), weights, vector["statement"]["context"], descriptor, vector["proof"]
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_verify__vector__verdict_is_the_vectors(file):
+    """Weights through verify_weights: the next test shows that it asks `verify` for the statement of the vector."""
     vector = load(file)
-    if vector["accepted"]:
-        verify(**vector["statement"], proof=vector["proof"])
-    else:
-        with pytest.raises(Refused):
+    with contextlib.nullcontext() if vector["accepted"] else pytest.raises(Refused):
+        if is_weights(vector):
+            verify_weights(*asked_of_weights(file))
+        else:
             verify(**vector["statement"], proof=vector["proof"])
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if is_weights(load(file))], ids=lambda file: file.stem)
-def test_verify_weights__vector__verdict_is_the_vectors(file):
+@pytest.mark.parametrize("file", [f for f in FILES if load(f)["why"] in OTHER_TRANSCRIPT], ids=lambda file: file.stem)
+def test_verify__other_transcript_with_its_1_over_z__refused_by_the_pairing(file, monkeypatch):
+    """Whatever changes z is refused because 1/z is another's; with the right one the argument itself refuses it."""
+    drawn = []
+
+    class Recorded(Transcript):
+        def challenge(self, number):
+            drawn.append(super().challenge(number))
+            return drawn[-1]
+
+    monkeypatch.setattr(matrix_proof, "Transcript", Recorded)
     vector = load(file)
-    statement, descriptor = vector["statement"], vector["descriptor"]
-    ranged = keccak(range_descriptor(parse_descriptor(descriptor)))
-    assert (statement["circuit"], statement["weights"], statement["output"]) == (ranged, keccak(b""), bytes(32))
-    weights = weights_digests()[statement["input"]]
-    asked = (keccak(descriptor), weights, statement["context"], descriptor, vector["proof"])
-    if vector["accepted"]:
-        verify_weights(*asked)
-    else:
-        with pytest.raises(Refused):
-            verify_weights(*asked)
+    with pytest.raises(Refused, match="PROOF-5: 1/z"):
+        verify(**vector["statement"], proof=vector["proof"])
+    z = drawn[-3]  # then γ and ω
+    after = len(vector["proof"]) - 32 - 2 * 128  # a1, C_w and C_w'
+    proof = vector["proof"][: after - 32] + pow(z, -1, R).to_bytes(32, "big") + vector["proof"][after:]
+    with pytest.raises(Refused, match="section 7: the pairing"):
+        verify(**vector["statement"], proof=proof)
+
+
+@pytest.mark.parametrize("file", WEIGHTS, ids=lambda file: file.stem)
+def test_verify_weights__vector__asks_for_the_statement_of_the_vector(file, monkeypatch):
+    asked = []
+    monkeypatch.setattr(matrix_proof, "verify", lambda *arguments: asked.append(arguments))
+    verify_weights(*asked_of_weights(file))
+    statement = load(file)["statement"]
+    names = ("circuit", "weights", "input", "output", "context")
+    assert asked == [(*(statement[name] for name in names), load(file)["proof"])]
 
 
 @pytest.mark.parametrize("argument", range(4))
 def test_verify_weights__another_argument__refused(argument):
-    vector = load(next(file for file in FILES if is_weights(load(file)) and load(file)["accepted"]))
-    statement, descriptor = vector["statement"], vector["descriptor"]
-    weights = weights_digests()[statement["input"]]
-    asked = [keccak(descriptor), weights, statement["context"], descriptor, vector["proof"]]
+    asked = list(asked_of_weights(next(file for file in WEIGHTS if load(file)["accepted"])))
     other = asked[argument]
     asked[argument] = other[:-1] + bytes([other[-1] ^ 1])
     with pytest.raises(Refused):
