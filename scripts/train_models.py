@@ -100,7 +100,7 @@ RECIPES = (
         data=breast_cancer,
         input_spec=InputSpec.fit,
         network=lambda: nn.Sequential(nn.Linear(30, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 2)),
-        arithmetic=Arithmetic(t=11, f=7, s=9),
+        arithmetic=Arithmetic(t=10, f=6, s=8),
         epochs=60,
         rate=2.0**-7,
         decay=2.0**-7,

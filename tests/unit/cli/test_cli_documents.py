@@ -482,7 +482,7 @@ def test_request__manifest_in_no_store__sends_nothing(chain, capsys):
 def test_result__requester__sees_the_output(chain, capsys):
     assert main(["result", JOB, "--json"]) == 0
     output = json.loads(capsys.readouterr().out)["output"]
-    given = {"predictions": ["benign"], "outputs": [[256, -128]], "fractional_bits": 7}
+    given = {"predictions": ["benign"], "outputs": [[256, -128]], "fractional_bits": 6}
     assert output == given | {"proof_checked": False}
 
 
