@@ -35,6 +35,7 @@ ANVIL := $(TOOLCHAIN)/.installed-anvil
 TOOLS := $(TOOLCHAIN)/.installed-all
 EZKL := $(TOOLCHAIN)/ezkl/.installed
 NETWORKS ?= A,B,C,M512
+SEED ?= 1
 
 PIP := $(BIN)/python -m pip install --quiet --quiet --no-build-isolation --constraint $(PINS)/constraints.txt
 PYTHON_PINS := pyproject.toml $(PINS)/constraints.txt
@@ -115,6 +116,11 @@ test-contracts: $(DEV) $(TOOLS) ## the contracts from Python, with Brownie
 .PHONY: test-integration
 test-integration: $(DEV) $(TOOLS) ## workers and clients against a chain
 	@$(call needs,tests/integration); pytest tests/integration
+
+.PHONY: fuzz-proofs
+fuzz-proofs: $(DEV) ## 100,000 damaged proofs, and every lie before the reference too: SEED=1
+	@$(BIN)/python tests/unit/proving/mutations.py --count 100000 --seed $(SEED)
+	MATRIX_REFERENCE=all pytest tests/unit/proving/test_dishonest_provers.py -k reference_verify
 
 .PHONY: slither
 slither: $(DEV) $(TOOLS) ## static analysis of the contracts
