@@ -45,6 +45,37 @@ def test_gas__targets__are_met_by_the_committed_results():
     assert max(run["dearest"] for run in results["jobs"].values()) <= 0.3 * results["gas_cap"]
 
 
+def test_readme__proof_table_and_plot__are_those_of_the_committed_results():
+    text = (ROOT / "README.md").read_text("utf-8")
+    results = json.loads((ROOT / "bench" / "results" / "proof.json").read_text("utf-8"))
+    assert bench("proof").with_table(text, results) == text
+    assert bench("proof").drawn(results) == (ROOT / "docs" / "img" / "proof.svg").read_text("utf-8")
+    changed = json.loads(json.dumps(results))
+    changed[0]["prove_s"] += 1
+    assert bench("proof").with_table(text, changed) != text
+    assert bench("proof").drawn(changed) != bench("proof").drawn(results)
+
+
+TARGETS = {
+    "A": {"prove_s": 0.15, "gas": 350_000, "proof_bytes": 4096, "rss_mb": 500, "ratio": (4, 12)},
+    "B": {"prove_s": 0.35, "gas": 500_000, "rss_mb": 500, "ratio": (4, 12)},
+    "C": {"prove_s": 0.8, "gas": 750_000, "rss_mb": 500, "ratio": (8, 25)},
+    "M512": {"prove_s": 1, "ratio": (20, None)},
+    "M1792": {"prove_s": 3, "rss_mb": 1500, "ratio": (None, None)},
+}
+
+
+@pytest.mark.parametrize("model", TARGETS)
+def test_proofs__targets__are_met_by_the_committed_results(model):
+    results = json.loads((ROOT / "bench" / "results" / "proof.json").read_text("utf-8"))
+    (row,) = (row for row in results if row["model"] == model)
+    limits = dict(TARGETS[model])
+    fastest, hashed = limits.pop("ratio")
+    assert {name: row[name] for name, limit in limits.items() if row[name] > limit} == {}
+    assert fastest is None or min(row["ratio"].get("tuned", 1e9), row["ratio"].get("default", 1e9)) >= fastest
+    assert hashed is None or row["ratio"]["hashed-default"] >= hashed
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_page__relative_links__lead_somewhere(page):
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text("utf-8"))

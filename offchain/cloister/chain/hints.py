@@ -20,7 +20,6 @@ _DESCRIPTOR = (
 )
 _PROOF = (
     "Bls12381_BadPoint",
-    "Field_NoInverse",
     "Field_NotCanonical",
     "MatrixProof_BadChallenge",
     "MatrixProof_NoWeights",

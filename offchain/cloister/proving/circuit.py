@@ -10,8 +10,6 @@ from typing import Final
 
 from eth_hash.auto import keccak
 
-from cloister.proving.errors import InvalidCircuit
-
 VERSION: Final = 2
 MIN_CHUNK_BITS: Final = 7
 MAX_CHUNK_BITS: Final = 11
@@ -105,9 +103,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class Circuit:
-    """A well-formed circuit. `chunk_bits` is d, `bits` B, `shift` s, `input_bits` t, `position_bits` m.
+    """A circuit. `chunk_bits` is d, `bits` B, `shift` s, `input_bits` t, `position_bits` m.
 
-    Make one with `Circuit.checked` or `decode`; both raise InvalidCircuit.
+    What comes from outside has gone through `wellformed.checked`.
     """
 
     chunk_bits: int
@@ -118,17 +116,6 @@ class Circuit:
     chunks: int
     blocks: tuple[Block, ...]
     stages: tuple[Stage, ...]
-
-    @classmethod
-    def checked(cls, *args: object, **fields: object) -> Circuit:
-        """A circuit that obeys PROOF-1."""
-        from cloister.proving.wellformed import problem  # noqa: PLC0415  it reads this module's classes
-
-        circuit = cls(*args, **fields)  # type: ignore[arg-type]
-        reason = problem(circuit)
-        if reason:
-            raise InvalidCircuit(f"The circuit is refused: {reason}.", "Package the model again.")
-        return circuit
 
     @property
     def chunk(self) -> int:
@@ -217,12 +204,6 @@ def last_index(extents: tuple[int, ...]) -> int:
     return index
 
 
-def range_circuit(chunk_bits: int, chunks: int) -> Circuit:
-    """The range statement of section 9 for a W of this many chunks. Raises InvalidCircuit."""
-    block = Block((chunks, 1, 1 << chunk_bits), 0)
-    return Circuit.checked(chunk_bits, 16, 1, 15, bits_for(chunks) + chunk_bits, 0, (block,), ())
-
-
 # ---------------------------------------------------------------- bytes
 
 
@@ -233,59 +214,3 @@ def _encode_term(term: Term) -> bytes:
     else:
         body = struct.pack(">I", term.offset) + (term.window.encode() if term.window else b"")
     return head + body + b"".join(window.encode() for window in (*term.before, *term.after))
-
-
-class _Reader:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, form: str) -> tuple[int, ...]:
-        size = struct.calcsize(form)
-        if self._at + size > len(self._data):
-            raise InvalidCircuit("The circuit descriptor is cut short.", "Fetch it again.")
-        values = struct.unpack_from(form, self._data, self._at)
-        self._at += size
-        return values
-
-    def window(self) -> Window:
-        a, b, c, d, e, f = self.take(">6B")
-        return Window((a, b), (c, d), (e, f))
-
-    def term(self) -> Term:
-        source, kind, before, after = self.take(">4B")
-        coefficient, offset, window = 1, 0, None
-        if kind == PUBLIC:
-            (coefficient,) = self.take(">i")
-        elif kind in (DENSE, CONV):
-            (offset,) = self.take(">I")
-            window = self.window() if kind == CONV else None
-        else:
-            raise InvalidCircuit(f"The circuit descriptor has a term of kind {kind}.", "Fetch it again.")
-        befores = tuple(self.window() for _ in range(before))
-        afters = tuple(self.window() for _ in range(after))
-        return Term(source, kind, befores, afters, coefficient, offset, window)
-
-    def stage(self) -> Stage:
-        bias_offset, bias_kind, count = self.take(">IBB")
-        return Stage(bias_offset, bias_kind, tuple(self.term() for _ in range(count)))
-
-    def block(self) -> Block:
-        channels, rows, columns, offset = self.take(">HHHI")
-        return Block((channels, rows, columns), offset)
-
-    def end(self) -> None:
-        if self._at != len(self._data):
-            raise InvalidCircuit("The circuit descriptor has bytes behind its end.", "Fetch it again.")
-
-
-def decode(data: bytes) -> Circuit:
-    """The circuit of a descriptor. Raises InvalidCircuit for anything that PROOF-1 does not allow."""
-    reader = _Reader(data)
-    version, d, bits, s, t, m, stages, zero, chunks = reader.take(">8BI")
-    if version != VERSION or zero != 0 or stages > MAX_STAGES:
-        raise InvalidCircuit(f"The circuit descriptor has version {version}, not {VERSION}.", "Update Cloister.")
-    blocks = tuple(reader.block() for _ in range(stages + 1))
-    wiring = tuple(reader.stage() for _ in range(stages))
-    reader.end()
-    return Circuit.checked(d, bits, s, t, m, chunks, blocks, wiring)

@@ -68,28 +68,8 @@ class Listed:
                 yield (digit, part[0], _ONE) if low == 0 else (digit, 1, Listed(part, low))
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """One digit alone, with weight 1."""
-
-    digit: int
-    bits: int
-
-    def values(self) -> list[int]:
-        """The weight of each digit."""
-        return [0] * self.digit + [1]
-
-    def at(self, z: int) -> int:
-        """z^digit."""
-        return pow(z, self.digit, R)
-
-    def split(self, low: int) -> Iterator[tuple[int, int, Axis]]:
-        """(high digit, 1, the axis of the low bits)."""
-        yield self.digit >> low, 1, Fixed(self.digit & ((1 << low) - 1), low)
-
-
-Axis = Eq | Listed | Fixed
-_ONE = Fixed(0, 0)
+Axis = Eq | Listed
+_ONE = Listed((1,), 0)
 
 
 def listed(weights: Sequence[int]) -> Listed:

@@ -29,6 +29,7 @@ from cloister.proving.circuit import (
     weight_extents,
 )
 from cloister.proving.errors import InvalidCircuit, NotProvable
+from cloister.proving.wellformed import checked
 
 HINT: Final = "The model can still be used for AGREED jobs."
 
@@ -65,7 +66,7 @@ def _compiled(manifest: Manifest) -> tuple[Circuit, tuple[Place, ...]]:
     arithmetic = manifest.arithmetic
     needed = max(stage.bits for stage in manifest.stages)
     try:
-        circuit = Circuit.checked(
+        circuit = Circuit(
             chunk_bits,
             max(needed, arithmetic.t + 1, arithmetic.s + 1),
             arithmetic.s,
@@ -75,6 +76,7 @@ def _compiled(manifest: Manifest) -> tuple[Circuit, tuple[Place, ...]]:
             blocks,
             _placed(manifest, wiring, {place.tensor: place.offset for place in places}),
         )
+        checked(circuit)
     except InvalidCircuit as error:
         raise NotProvable(f"This model has no circuit: {error.message}", HINT) from error
     return circuit, places

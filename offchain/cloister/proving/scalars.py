@@ -54,14 +54,6 @@ def partial_eq(point: Sequence[int], length: int, z: int) -> int:
     return full if length == 1 << len(point) else part
 
 
-def horner(coefficients: Sequence[int], x: int) -> int:
-    """Σ coefficients_i·x^i."""
-    total = 0
-    for coefficient in reversed(coefficients):
-        total = (total * x + coefficient) % R
-    return total
-
-
 def uniform() -> int:
     """A fresh uniform element, from the operating system's generator."""
     return secrets.randbelow(R)

@@ -13,8 +13,9 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 from numpy.typing import NDArray
 
-from cloister.proving.circuit import MAX_BATCH_BITS, MAX_VARIABLES, Block, Circuit, decode, last_index
+from cloister.proving.circuit import MAX_BATCH_BITS, MAX_VARIABLES, Block, Circuit, last_index
 from cloister.proving.curve import POINT_BYTES
+from cloister.proving.descriptor import decode
 from cloister.proving.errors import InvalidCircuit, InvalidProof
 from cloister.proving.scalars import SCALAR_BYTES, R
 from cloister.proving.transcript import Transcript

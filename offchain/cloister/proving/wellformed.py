@@ -27,8 +27,17 @@ from cloister.proving.circuit import (
     padded_bits,
     weight_extents,
 )
+from cloister.proving.errors import InvalidCircuit
 
 MAX_CHUNKS = 1 << 20
+
+
+def checked(circuit: Circuit) -> Circuit:
+    """The circuit itself. Raises InvalidCircuit unless it obeys PROOF-1."""
+    reason = problem(circuit)
+    if reason:
+        raise InvalidCircuit(f"The circuit is refused: {reason}.", "Package the model again.")
+    return circuit
 
 
 def problem(circuit: Circuit) -> str | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cloister.proving.circuit import Circuit, range_circuit
+from cloister.proving.circuit import Circuit
+from cloister.proving.descriptor import range_circuit
 from cloister.proving.model import CommittedModel, positions
 from cloister.proving.prover import Witness, bits_of
 from cloister.proving.vectors import EMPTY, CommittedVector

@@ -15,7 +15,7 @@ from support.plain_prover import Prover, Scene
 
 from cloister.proving import InvalidProof, Kind, Statement, Values
 from cloister.proving import field as fast_field
-from cloister.proving.circuit import decode
+from cloister.proving.descriptor import decode
 from cloister.proving.messages import degree_of, messages_size
 from cloister.proving.prover import Witness, bits_of, prove
 from cloister.proving.statement import NOTHING, decode_statement

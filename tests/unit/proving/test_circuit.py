@@ -19,11 +19,11 @@ from cloister.proving.circuit import (
     Stage,
     Term,
     Window,
-    decode,
     last_index,
     padded_bits,
-    range_circuit,
 )
+from cloister.proving.descriptor import decode, range_circuit
+from cloister.proving.wellformed import checked
 
 POINT = Window((1, 1), (1, 1), (0, 0))
 
@@ -122,10 +122,10 @@ def test_checked__header__from_its_least_to_its_greatest(name):
     low, high = HEADERS[name]
     for value in (low, high):
         circuit = chain(1, **{name: value})
-        assert Circuit.checked(**vars(circuit)) == circuit
+        assert checked(circuit) == circuit
     for value in (low - 1, high + 1):
         with pytest.raises(InvalidCircuit):
-            Circuit.checked(**vars(chain(1, **{name: value})))
+            checked(chain(1, **{name: value}))
 
 
 @pytest.mark.parametrize("t", [*range(6), 15])
@@ -133,10 +133,10 @@ def test_checked__no_stages__every_bit_of_an_input_is_its_own(t):
     """PROOF-1: without stages t = B - 1, for nothing else holds the low bits."""
     circuit = chain(0, stages=(), chunks=0, input_bits=t)
     if t == 15:
-        assert Circuit.checked(**vars(circuit)) == circuit
+        assert checked(circuit) == circuit
     else:
         with pytest.raises(InvalidCircuit):
-            Circuit.checked(**vars(circuit))
+            checked(circuit)
 
 
 @pytest.mark.parametrize("source", [1, 2, 3])
@@ -145,7 +145,7 @@ def test_checked__source_not_before_its_stage__refused(source):
     circuit = chain(2)
     stages = (dataclasses.replace(circuit.stages[0], terms=(Term(source, PUBLIC),)), circuit.stages[1])
     with pytest.raises(InvalidCircuit, match="not before"):
-        Circuit.checked(**vars(dataclasses.replace(circuit, stages=stages)))
+        checked(dataclasses.replace(circuit, stages=stages))
 
 
 # ---------------------------------------------------------------- round trips, and the reference's opinion
@@ -156,7 +156,7 @@ def test_decode__random_circuit__round_trip(seed):
     data = encode_descriptor(random_circuit(seed, stages=1 + seed % 4))
     circuit = decode(data)
     assert circuit.descriptor == data
-    assert Circuit.checked(**{field.name: getattr(circuit, field.name) for field in dataclasses.fields(circuit)})
+    assert checked(circuit) is circuit
     assert circuit == decode(circuit.descriptor)
 
 

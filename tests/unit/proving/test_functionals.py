@@ -7,9 +7,9 @@ import pytest
 
 from cloister.proving import field
 from cloister.proving.circuit import bits_for
-from cloister.proving.functionals import Base, Eq, Fixed, Functional, Listed, listed
+from cloister.proving.functionals import Base, Eq, Functional, Listed, listed
 from cloister.proving.opening import dense
-from cloister.proving.scalars import R, eq, eq_points, eq_values, horner, inverse, partial_eq, uniform
+from cloister.proving.scalars import R, eq, eq_points, eq_values, inverse, partial_eq, uniform
 
 SEEDS = range(60)
 
@@ -19,14 +19,12 @@ def elements(rng, count):
 
 
 def random_axis(rng, most=4):
-    kind, bits = rng.randrange(4), rng.randint(0, most)
+    kind, bits = rng.randrange(3), rng.randint(0, most)
     if kind == 0:
         return Eq(elements(rng, bits), rng.randint(1, 2**bits))
     if kind == 1:
         return Eq(elements(rng, bits), 2**bits)
-    if kind == 2:
-        return listed(elements(rng, rng.randint(1, 2**most)))
-    return Fixed(rng.randrange(2**bits), bits)
+    return listed(elements(rng, rng.randint(1, 2**most)))
 
 
 def weights(axis):
@@ -38,8 +36,6 @@ def weights(axis):
                 out[digit] = eq(point, digit) if digit < length else 0
             case Listed(given, _):
                 out[digit] = given[digit] if digit < len(given) else 0
-            case Fixed(chosen, _):
-                out[digit] = int(digit == chosen)
     return out
 
 
@@ -74,8 +70,6 @@ def test_eq__corner__is_one_there_and_zero_elsewhere():
 
 
 def test_scalars__small_values__by_hand():
-    assert horner([5, 0, 2], 3) == 23
-    assert horner([], 3) == 0
     assert inverse(2) * 2 % R == 1
     with pytest.raises(ValueError, match="not invertible"):
         inverse(0)
@@ -163,12 +157,12 @@ def test_parts__same_base_in_many_chunks__come_together():
 
 
 def test_base__shift__moves_every_index():
-    base = Base((Fixed(1, 1), listed([3, 5])), 4)
+    base = Base((listed([0, 1]), listed([3, 5])), 4)
     assert field.integers(dense(base, 8)) == [0, 0, 0, 0, 0, 3, 0, 5]
     assert base.at(2) == 3 * 2**5 + 5 * 2**7
 
 
 def test_dense__field_vector__is_montgomery_like_all_others():
-    assert np.array_equal(dense(Base((Fixed(0, 0),), 0), 1), field.constant(1))
+    assert np.array_equal(dense(Base((listed([1]),), 0), 1), field.constant(1))
     assert bits_for(1) == 0
     assert [bits_for(n) for n in (2, 3, 4, 5, 1024, 1025)] == [1, 2, 2, 3, 10, 11]

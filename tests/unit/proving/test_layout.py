@@ -10,7 +10,7 @@ from torch import nn
 
 from cloister.fixedpoint import Arithmetic, Package
 from cloister.proving import NotProvable, circuit_of, commit_model, with_circuit
-from cloister.proving.circuit import decode
+from cloister.proving.descriptor import decode
 from cloister.proving.layout import places_of
 
 

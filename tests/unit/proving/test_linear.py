@@ -15,8 +15,8 @@ from scenes import IMAGE, KINDS, MLP, RANGE, R, fast_statement, random_scene, ti
 from support.plain_prover import Prover, Scene
 
 from cloister.proving import commit_model, field, linear
-from cloister.proving.circuit import decode
 from cloister.proving.claims import SumcheckChallenges, claims, combined
+from cloister.proving.descriptor import decode
 from cloister.proving.messages import ClaimedValues
 from cloister.proving.prover import bits_of
 from cloister.proving.verifier import chunk_evaluations, with_public_words

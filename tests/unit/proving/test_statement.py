@@ -9,8 +9,9 @@ from scenes import IMAGE, KINDS, MLP, R, fast_statement, honest, random_scene, t
 from support.plain_prover import Prover
 
 from cloister.proving import InvalidProof, Kind, Statement, Values, verify
-from cloister.proving.circuit import Block, decode
+from cloister.proving.circuit import Block
 from cloister.proving.curve import INFINITY, POINT_BYTES, decode_point, decode_points, encode_point
+from cloister.proving.descriptor import decode
 from cloister.proving.messages import decode_messages, messages_size
 from cloister.proving.statement import NOTHING, decode_statement, value_chunks
 
