@@ -61,7 +61,7 @@ def prove(
     The proof says that the model behind the manifest's commitments gave this output. The input is hidden unless you
     show it; the output is shown unless you hide it. With a blinding file, commitments can be made again and so opened.
     """
-    from cloister.fixedpoint import load_package
+    from cloister.fixedpoint import encode_input, load_package
     from cloister.proving import Kind, commit_model, prove_inference
     from cloister.storage.atomic import write_atomically
 
@@ -69,7 +69,7 @@ def prove(
     rows = read_rows(rows_from, integers=integers)
     package = load_package(folder)
     encoded = to_input(rows, package.manifest, integers=integers)
-    secret = _secret(blinding_file)
+    secret = _secret(blinding_file, package.digest + bound + encode_input(encoded, package.manifest))
     with run.screen.waiting("Proving"):
         model = commit_model(package)
         started = time.perf_counter()
@@ -243,8 +243,12 @@ def _context(text: str) -> bytes:
     return data
 
 
-def _secret(path: Path | None) -> bytes:
+def _secret(path: Path | None, about: bytes) -> bytes:
+    """What blinds one statement. Two inputs under one blinding would show their difference, so it depends on both."""
     import secrets
+    from hashlib import sha256
+
+    from cloister.sealing.hkdf import derive
 
     if path is None:
         return secrets.token_bytes(WORD_BYTES)
@@ -256,7 +260,7 @@ def _secret(path: Path | None) -> bytes:
         ) from None
     if len(data) != WORD_BYTES:
         raise InvalidInput(f"The secret in {path} has {len(data)} bytes, not 32.", "Give 64 hex digits.")
-    return data
+    return derive(data, f"cloister/1/blinding-file/{sha256(about).hexdigest()}")
 
 
 def _read(path: Path) -> bytes:

@@ -150,8 +150,8 @@ class _Builder:
         self._challenges = challenges
         self._g = g
         self._weights = [pow(mu, j, R) for j in range(statement.circuit.bits + 7)]
-        self._mask = [0] * MaskLayout(statement.circuit.bits, statement.variables).end
         self._layout = MaskLayout(statement.circuit.bits, statement.variables)
+        self._mask = [0] * self._layout.end
         self._total = 0
 
     def build(self) -> Claims:

@@ -41,7 +41,8 @@ def prove_inference(
 ) -> ProvedInference:
     """Run the model on integer rows (n, *input shape) and prove it.
 
-    Commitments to input and output, and the pad, derive from `secret` (32 bytes; docs/spec/commitments.md).
+    Commitments to input and output, and the pad, derive from `secret` (32 bytes; docs/spec/commitments.md), which
+    must serve one input only: the difference of two commitments under one blinding is no secret.
     Raises InvalidModelInput for rows that the model does not take, NotProvable for too many.
     """
     circuit = model.circuit

@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cloister.cli.program import main
 from cloister.fixedpoint import load_heldout, load_package
 from cloister.proving import Kind, verify
+from cloister.proving.ceremony import powers
+from cloister.proving.curve import decode_points
 
 MODELS = Path(__file__).resolve().parents[3] / "models"
 MODEL = MODELS / "breast-cancer"
@@ -62,6 +65,21 @@ def test_prove__blinding_file__makes_the_same_commitment_again(rows, tmp_path, c
         for flags in (("--blinding-file", str(secret)), ("--blinding-file", str(secret)), ())
     )
     assert first == second != third
+
+
+def test_prove__blinding_file__two_inputs_share_no_blinding(rows, tmp_path, capsys):
+    """Else the difference of two commitments would be that of the inputs, which anybody could guess and check."""
+    secret = tmp_path / "blinding"
+    secret.write_text("5a" * 32)
+    points = []
+    for number, values in enumerate((ROWS, ROWS + np.eye(2, 30, dtype=np.int32))):
+        rows.write_text(json.dumps(values.tolist()))
+        proof = tmp_path / f"{number}.proof"
+        prove(rows, proof, capsys, "--blinding-file", str(secret))
+        (point,) = decode_points(verify(proof.read_bytes(), bytes(32)).inputs.points)
+        points.append(point)
+    changed = powers()[0] + powers()[32 + 1]  # one more at entry 0 of row 0, and at entry 1 of row 1
+    assert points[1] - points[0] != changed
 
 
 def test_verify__another_context__refused(rows, tmp_path, capsys):
