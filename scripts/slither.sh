@@ -37,5 +37,5 @@ cp scripts/toolchain/foundry.toml "$view/foundry.toml"
 cd "$view"
 export PATH=$toolchain/bin:$toolchain/../.venv/bin:$PATH FOUNDRY_CONFIG=$view/foundry.toml
 HOME=$toolchain/home slither . --fail-medium --exclude incorrect-equality \
-  --exclude-low --exclude-informational --exclude-optimization \
+  --exclude-low --exclude-informational --exclude-optimization --exclude-dependencies \
   --filter-paths '(node_modules|contracts/mocks)' "$@"

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROTOCOL = (ROOT / "docs" / "spec" / "protocol.md").read_text("utf-8")
+ENCLAVES = (ROOT / "docs" / "spec" / "enclaves.md").read_text("utf-8")
 
 
 def bench(name):
@@ -110,13 +111,19 @@ def test_requirements__every_number__is_cited_by_a_test():
 
 
 def test_requirements__every_citation__exists():
-    known = set(re.findall(r"\b(?:DEP|NODE|MODEL|DRAW|JOB|MONEY|BLOB|KEY|LOG)-\d+\b", PROTOCOL))
+    known = set(
+        re.findall(
+            r"\b(?:DEP|NODE|MODEL|DRAW|JOB|MONEY|BLOB|KEY|LOG|ATT|ENC|SIG|PROMPT|SEAL|REL|HOST)-\d+\b",
+            PROTOCOL + ENCLAVES,
+        )
+    )
     cited = {}
     for folder in ("contracts", "offchain", "tests", "scripts", "docs"):
         for path in (ROOT / folder).rglob("*"):
             if path.suffix in {".py", ".sol", ".md"}:
                 for number in re.findall(
-                    r"\b(?:DEP|NODE|MODEL|DRAW|JOB|MONEY|BLOB|KEY|LOG)-\d+\b", path.read_text("utf-8")
+                    r"\b(?:DEP|NODE|MODEL|DRAW|JOB|MONEY|BLOB|KEY|LOG|ATT|ENC|SIG|PROMPT|SEAL|REL|HOST)-\d+\b",
+                    path.read_text("utf-8"),
                 ):
                     cited.setdefault(number, path)
     assert {number: str(path) for number, path in cited.items() if number not in known} == {}

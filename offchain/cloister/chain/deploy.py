@@ -25,6 +25,14 @@ RECEIPT_TIMEOUT = 300.0
 VERIFIER = "MatrixProofVerifier"
 """The proof system that a deployment lists and vouches for."""
 
+RootKey = tuple[bytes, bytes]
+"""P-256 public key of a root certificate: x and y, 32 bytes each."""
+INTEL_ROOT: RootKey = (
+    bytes.fromhex("0ba9c4c0c0c86193a3fe23d6b02cda10a8bbd4e88e48b4458561a36e705525f5"),
+    bytes.fromhex("67918e2edc88e40d860bd0cc4ee26aacc988e505a953558c453f6b0904ae7394"),
+)
+"""Of the certificate "Intel SGX Root CA", under which genuine quotes are judged."""
+
 
 def deploy(
     w3: Web3,

@@ -32,6 +32,37 @@ _PROOF = (
     "Windows_DoNotFit",
 )
 
+# TdxQuoteVerifier says at which byte a document is malformed; to whoever sent it that is one thing.
+_DOCUMENT = (
+    "Asn1_Trailing",
+    "Asn1_Truncated",
+    "Asn1_WrongLength",
+    "Asn1_WrongTag",
+    "Asn1_WrongValue",
+    "PlatformExtension_Missing",
+    "PlatformExtension_Repeated",
+    "X509_RepeatedExtension",
+    "X509_UnknownCriticalExtension",
+    "X509_WrongAlgorithm",
+    "X509_WrongKey",
+    "X509_WrongVersion",
+)
+_QUOTE = (
+    "TdxQuote_WrongAttestationKey",
+    "TdxQuote_WrongAuthenticationLength",
+    "TdxQuote_WrongCertification",
+    "TdxQuote_WrongHeader",
+    "TdxQuote_WrongLength",
+    "TdxQuote_WrongSignatureLength",
+    "TdxQuote_WrongVendor",
+)
+_QUOTING_ENCLAVE = (
+    "QeTable_WrongAttributes",
+    "QeTable_WrongMiscselect",
+    "QeTable_WrongProduct",
+    "QeTable_WrongSigner",
+)
+
 HINTS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(
@@ -162,5 +193,48 @@ HINTS: Mapping[str, str] = MappingProxyType(
             "Stakes are remembered for two epochs only: ask for the present epoch or the one before."
         ),
         "SafeCastOverflowedUintDowncast": "An amount exceeds what the contract stores: use a smaller one.",
+        # TdxQuoteVerifier
+        **dict.fromkeys(
+            _DOCUMENT, "This is no certificate or list of Intel's as the contract reads them: fetch it again."
+        ),
+        **dict.fromkeys(_QUOTE, "This is not the beginning of a TDX version 4 quote: take one from the enclave again."),
+        **dict.fromkeys(
+            _QUOTING_ENCLAVE, "The quoting enclave is not Intel's for TDX: update the platform's software."
+        ),
+        "TdxQuote_WrongAttributes": "Start the TD without DEBUG and with SEPT_VE_DISABLE.",
+        "TdxQuote_ForeignModule": "Only Intel's own TDX module is accepted: update the platform.",
+        "Certificates_WrongRoot": "The chain must end in a root that the contract was deployed with.",
+        "Certificates_UnknownIssuer": "Register the issuer's certificate first.",
+        "Certificates_UnknownPlatform": "Register the platform's PCK certificate first.",
+        "Certificates_KnownAuthority": "This certificate is registered: nothing is left to do.",
+        "Certificates_KnownPlatform": "This certificate is registered: nothing is left to do.",
+        "Certificates_WrongSignature": "The document was damaged, or its signer is another: fetch it again.",
+        "Certificates_NotCurrent": "The certificate is not valid at this time: fetch the present one and register it.",
+        "Certificates_WrongUsage": "This certificate may not sign such a document: name the one that did.",
+        "Certificates_Revoked": "The certificate is revoked: use the one that replaces it, or another platform.",
+        "Certificates_NoCurrentList": "Post the issuer's current revocation list; anybody may.",
+        "Certificates_OldList": "A newer revocation list is posted: fetch the current one.",
+        "Collateral_NotSteward": "Use the steward's account.",
+        "Collateral_NoTcb": "Ask the steward to post TCB info for this FMSPC.",
+        "Collateral_NoQeIdentity": "Ask the steward to post the QE identity.",
+        "Collateral_OldIssue": "A newer document is posted: fetch the current one.",
+        "Collateral_OldEvaluation": "A document of a later TCB evaluation is posted: fetch the current one.",
+        "Collateral_Superseded": "Documents of a later TCB evaluation are posted: post the current one of this kind.",
+        "Collateral_Expired": "The signed document has run out: ask the steward to post the current one.",
+        "QeTable_AllowsDebug": "The table would admit a quoting enclave under a debugger: transcribe the mask again.",
+        "QeTable_NoLevel": "The quoting enclave is older than all levels of its identity: update its software.",
+        "QeTable_WrongSize": "Transcribe the QE identity's levels again: the table has another number of them.",
+        "TcbTable_NoLevel": "The platform reaches no TCB level: update its firmware.",
+        "TcbTable_NoModule": "The TCB info knows no such TDX module: update it, or have newer TCB info posted.",
+        "TcbTable_WrongSize": "Transcribe the TCB info again: the table has another number of modules or levels.",
+        "TdxQuoteVerifier_NotRegistry": "Only the node registry counts identities: check the deployment file.",
+        "TdxQuoteVerifier_UnknownPlatform": "Register the platform's PCK certificate first.",
+        "TdxQuoteVerifier_PlatformFull": (
+            "As many workers as may are attested on this machine: vacate one that has left, or use another machine."
+        ),
+        "TdxQuoteVerifier_PlatformEmpty": "This is a defect of the contracts: report it with the transaction's hash.",
+        "TdxQuoteVerifier_TcbRevoked": "The platform's TCB is revoked: update its firmware, then attest again.",
+        "CodeStorage_TooLarge": "Split the document: it does not fit one contract's code.",
+        "CodeStorage_Failed": "Send the transaction again with more gas.",
     }
 )
