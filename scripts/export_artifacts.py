@@ -25,6 +25,7 @@ DEPLOYABLE = {
     "JobMarket": "contracts/JobMarket.sol",
     "ProofVerifiers": "contracts/proofs/ProofVerifiers.sol",
     "MatrixProofVerifier": "contracts/proofs/MatrixProofVerifier.sol",
+    "TdxQuoteVerifier": "contracts/attestation/TdxQuoteVerifier.sol",
 }
 ARTIFACTS = Path("offchain/cloister/chain/artifacts")
 CODE_SIZE_LIMIT = 24_576  # EIP-170

@@ -291,11 +291,11 @@ class JournalMemory:
         found = self._journal.commitment(job_id, FIRST_ROUND)
         if found is None:
             return None
-        return Answer(found.commitment, found.output_commitment, found.salt, found.sealed_output)
+        return Answer(found.commitment, found.output_commitment, found.salt, found.sealed_output, found.signature)
 
     def remember(self, job_id: JobId, answer: Answer) -> None:
         """Keeps an answer. Raises DoubleCommit."""
-        fields = (answer.commitment, answer.output_commitment, answer.salt, answer.sealed_output)
+        fields = (answer.commitment, answer.output_commitment, answer.salt, answer.sealed_output, answer.signature)
         self._journal.record_commitment(StoredCommitment(job_id, FIRST_ROUND, *fields))
 
     def set_cursor(self, block: int) -> None:

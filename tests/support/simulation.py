@@ -252,11 +252,11 @@ class World:
         # sealing is random, so that no two answers are the same bytes
         self.inferences += 1
         seal = f"sealed {self.inferences}".encode()
-        return Answer(digest("commitment of " + self.me), digest("right"), digest("salt"), seal)
+        return Answer(digest("commitment of " + self.me), digest("right"), digest("salt"), seal, b"signed")
 
     def provable(self, job: Job) -> ProvedAnswer | None:
         self.proofs += 1
-        return ProvedAnswer(digest("binding"), digest("C_X"), digest("pad"), b"masked", PROOF)
+        return ProvedAnswer(digest("binding"), digest("C_X"), digest("pad"), b"masked", PROOF, b"signed")
 
     def step(self) -> bool:
         """One step of the worker, whoever dies in it."""

@@ -14,7 +14,7 @@ from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
 
 from ..domain.errors import InvalidInput
 
-CONTRACTS = ("ProofVerifiers", "ModelRegistry", "NodeRegistry", "JobMarket", "MatrixProofVerifier")
+CONTRACTS = ("ProofVerifiers", "ModelRegistry", "NodeRegistry", "JobMarket", "MatrixProofVerifier", "TdxQuoteVerifier")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,37 @@ _PROOF = (
     "Windows_DoNotFit",
 )
 
+# TdxQuoteVerifier says at which byte a document is malformed; to whoever sent it that is one thing.
+_DOCUMENT = (
+    "Asn1_Trailing",
+    "Asn1_Truncated",
+    "Asn1_WrongLength",
+    "Asn1_WrongTag",
+    "Asn1_WrongValue",
+    "PlatformExtension_Missing",
+    "PlatformExtension_Repeated",
+    "X509_RepeatedExtension",
+    "X509_UnknownCriticalExtension",
+    "X509_WrongAlgorithm",
+    "X509_WrongKey",
+    "X509_WrongVersion",
+)
+_QUOTE = (
+    "TdxQuote_WrongAttestationKey",
+    "TdxQuote_WrongAuthenticationLength",
+    "TdxQuote_WrongCertification",
+    "TdxQuote_WrongHeader",
+    "TdxQuote_WrongLength",
+    "TdxQuote_WrongSignatureLength",
+    "TdxQuote_WrongVendor",
+)
+_QUOTING_ENCLAVE = (
+    "QeTable_WrongAttributes",
+    "QeTable_WrongMiscselect",
+    "QeTable_WrongProduct",
+    "QeTable_WrongSigner",
+)
+
 HINTS: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(
@@ -54,9 +85,10 @@ HINTS: Mapping[str, str] = MappingProxyType(
             "draw anew before sealing any key."
         ),
         # JobMarket: request
-        "JobMarket_LevelNotAvailable": "Ask for AGREED or PROVED, the levels of this version.",
+        "JobMarket_LevelNotAvailable": "Ask for ATTESTED, AGREED or PROVED, the levels of this version.",
+        "JobMarket_OpenVersion": "Any worker may run this version, attested or not: ask for AGREED.",
         "JobMarket_BadCommittee": (
-            "Choose 2 to maxSeats seats and a quorum above half of them; a PROVED job has one seat."
+            "Choose 2 to maxSeats seats and a quorum above half of them; a PROVED or ATTESTED job has one seat."
         ),
         "JobMarket_VerifierRemoved": (
             "Nobody checks proofs about this version any more: ask for AGREED, or for another version."
@@ -91,7 +123,9 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "JobMarket_NotCommitted": "Only a seat that committed can reveal: nothing is left to do for it.",
         "JobMarket_WrongOpening": ("Reveal the output commitment and the salt of the commitment that this seat sent."),
         # JobMarket: prove
-        "JobMarket_WrongLevel": "PROVED jobs are settled by `prove`, all others by `commit` and `reveal`.",
+        "JobMarket_WrongLevel": (
+            "`prove` is for PROVED jobs, `answer` for ATTESTED ones, `commit` and `reveal` for AGREED ones."
+        ),
         "JobMarket_MaskedTooLong": "The output is too large: refuse such a job with reason 6 before the work.",
         "JobMarket_WrongInput": "The request commits to another input or pad: refuse the job with reason 1.",
         "JobMarket_InvalidProof": (
@@ -100,6 +134,16 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "JobMarket_ZeroOutput": "An output commitment is a hash and never zero: compute it again.",
         "JobMarket_SealedOutputTooLong": (
             "The output is too large: refuse such a job with reason 6 before the commit."
+        ),
+        # JobMarket: what enclaves sign
+        "JobMarket_WrongSignature": (
+            "Sign exactly what is sent, with the key that was this worker's signer when the job was delivered."
+        ),
+        "JobMarket_WrongSealedKey": (
+            "Only a refusal about the sealed key that was delivered to this seat is paid: give its Keccak-256."
+        ),
+        "JobMarket_Revoked": (
+            "The platform's certificate is revoked: attest another platform; this job's silence costs nothing."
         ),
         # JobMarket: demand, publish
         "JobMarket_WrongDeposit": "Send exactly the demand deposit of the market's parameters.",
@@ -123,6 +167,15 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "ModelRegistry_ZeroPrice": "Set a price of at least 1 wei.",
         "ModelRegistry_ZeroManifest": "Package the model first: its manifest's SHA-256 is its name.",
         "ModelRegistry_UriTooLong": "Shorten the URI.",
+        "ModelRegistry_WrongPolicy": (
+            "Give the version's present policy, from its last PolicyNarrowed or VersionPublished."
+        ),
+        "ModelRegistry_NotNarrower": (
+            "A policy can only lose measurements, statuses or development, and must keep one measurement: publish "
+            "another version for anything else."
+        ),
+        "Policy_NotAscending": "Sort the measurements and name each once.",
+        "Policy_AcceptsNothing": "Accept at least one TCB status.",
         "ModelRegistry_NoVerifiers": "Deploy ProofVerifiers first and name its address.",
         "ModelRegistry_AlreadyProvable": "The circuit of this version is registered for good: nothing is left to do.",
         "ModelRegistry_NotProvable": "No circuit is registered for this version: ask for AGREED.",
@@ -157,10 +210,82 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "NodeRegistry_PenaltyTooLarge": ("This is a defect of the contracts: report it with the transaction's hash."),
         "NodeRegistry_TransferFailed": "The payee refuses plain payments: only its own code can change that.",
         "NodeRegistry_BadParameters": ("Deploy with positive parameters and a minimum stake of at least 1 gwei."),
+        # Enclaves, part of NodeRegistry
+        "Enclaves_WrongBinding": (
+            "The quote is about other keys, another worker, registry or chain: let the enclave make one for these."
+        ),
+        "Enclaves_WrongChallenge": "The challenge block was replaced by a reorganisation: quote a newer block's hash.",
+        "Enclaves_ChallengeTooOld": "Quote the hash of a mined block, one of the last 256.",
+        "Enclaves_ChallengeUsed": "Quote the hash of a block later than that of the last attestation.",
+        "Enclaves_Expired": (
+            "A certificate, list or document behind the quote has run out: wait for the steward to post a current one."
+        ),
+        "Enclaves_WrongEvidence": "Give the evidence of the worker's last WorkerAttested event; it may have vacated.",
+        "Enclaves_NotAttested": "Attest first: no attestation of this worker is live.",
+        "Enclaves_NotRevoked": (
+            "No revocation list names this certificate, it is another platform's, or the attestation is void already."
+        ),
+        "Enclaves_WrongSignature": "Let the enclave sign, with the key behind the registered signer.",
+        "Enclaves_PromptLifetime": "Let the prompt key end later than now, and within the registry's prompt lifetime.",
+        "Enclaves_OpenVersion": "This version has no policy: every worker is drawn for it without enrolling.",
+        "Enclaves_WrongPolicy": "Give the version's present policy, from its last PolicyNarrowed or VersionPublished.",
+        "Enclaves_NotAdmitted": (
+            "The policy does not admit this measurement, status or development evidence: run an enclave that it admits."
+        ),
+        "Enclaves_StillAttested": "The worker holds its place until its attestation ends or it has withdrawn.",
+        "Enclaves_StillEnrolled": "The worker was never enrolled, or its enrolment holds: nothing is to be struck.",
+        "Enclaves_SignerOwed": (
+            "Jobs under way may need the signer before this one: wait until no stake is locked, or for the exit delay."
+        ),
+        # TdxQuoteVerifier
+        **dict.fromkeys(
+            _DOCUMENT, "This is no certificate or list of Intel's as the contract reads them: fetch it again."
+        ),
+        **dict.fromkeys(_QUOTE, "This is not the beginning of a TDX version 4 quote: take one from the enclave again."),
+        **dict.fromkeys(
+            _QUOTING_ENCLAVE, "The quoting enclave is not Intel's for TDX: update the platform's software."
+        ),
+        "TdxQuote_WrongAttributes": "Start the TD without DEBUG and with SEPT_VE_DISABLE.",
+        "TdxQuote_ForeignModule": "Only Intel's own TDX module is accepted: update the platform.",
+        "Certificates_WrongRoot": "The chain must end in a root that the contract was deployed with.",
+        "Certificates_UnknownIssuer": "Register the issuer's certificate first.",
+        "Certificates_UnknownPlatform": "Register the platform's PCK certificate first.",
+        "Certificates_KnownAuthority": "This certificate is registered: nothing is left to do.",
+        "Certificates_KnownPlatform": "This certificate is registered: nothing is left to do.",
+        "Certificates_WrongSignature": "The document was damaged, or its signer is another: fetch it again.",
+        "Certificates_NotCurrent": "The certificate is not valid at this time: fetch the present one and register it.",
+        "Certificates_WrongUsage": "This certificate may not sign such a document: name the one that did.",
+        "Certificates_Revoked": "The certificate is revoked: use the one that replaces it, or another platform.",
+        "Certificates_NoCurrentList": "Post the issuer's current revocation list; anybody may.",
+        "Certificates_OldList": "A newer revocation list is posted: fetch the current one.",
+        "Collateral_NotSteward": "Use the steward's account.",
+        "Collateral_NoTcb": "Ask the steward to post TCB info for this FMSPC.",
+        "Collateral_NoQeIdentity": "Ask the steward to post the QE identity.",
+        "Collateral_OldIssue": "A newer document is posted: fetch the current one.",
+        "Collateral_OldEvaluation": "A document of a later TCB evaluation is posted: fetch the current one.",
+        "Collateral_Superseded": "Documents of a later TCB evaluation are posted: post the current one of this kind.",
+        "Collateral_Expired": "The signed document has run out: ask the steward to post the current one.",
+        "QeTable_AllowsDebug": "The table would admit a quoting enclave under a debugger: transcribe the mask again.",
+        "QeTable_NoLevel": "The quoting enclave is older than all levels of its identity: update its software.",
+        "QeTable_WrongSize": "Transcribe the QE identity's levels again: the table has another number of them.",
+        "TcbTable_NoLevel": "The platform reaches no TCB level: update its firmware.",
+        "TcbTable_NoModule": "The TCB info knows no such TDX module: update it, or have newer TCB info posted.",
+        "TcbTable_WrongSize": "Transcribe the TCB info again: the table has another number of modules or levels.",
+        "TdxQuoteVerifier_NotRegistry": "Only the node registry counts identities: check the deployment file.",
+        "TdxQuoteVerifier_UnknownPlatform": "Register the platform's PCK certificate first.",
+        "TdxQuoteVerifier_PlatformFull": (
+            "As many workers as may are attested on this machine: vacate one that has left, or use another machine."
+        ),
+        "TdxQuoteVerifier_PlatformEmpty": "This is a defect of the contracts: report it with the transaction's hash.",
+        "TdxQuoteVerifier_TcbRevoked": "The platform's TCB is revoked: update its firmware, then attest again.",
+        "CodeStorage_TooLarge": "Split the document: it does not fit one contract's code.",
+        "CodeStorage_Failed": "Send the transaction again with more gas.",
         # libraries
         "StakeTree_Forgotten": (
             "Stakes are remembered for two epochs only: ask for the present epoch or the one before."
         ),
+        "InvalidShortString": "This is a defect of the contracts: report it with the transaction's hash.",
+        "StringTooLong": "This is a defect of the contracts: report it with the transaction's hash.",
         "SafeCastOverflowedUintDowncast": "An amount exceeds what the contract stores: use a smaller one.",
     }
 )

@@ -25,7 +25,6 @@ from cloister.bootstrap import (
     run_worker,
 )
 from cloister.chain.errors import WrongChain
-from cloister.chain.models import RegisteredCircuit
 from cloister.config import load_settings
 from cloister.devnet.accounts import CHAIN_ID
 from cloister.domain.answer import ProvedAnswer
@@ -33,7 +32,7 @@ from cloister.domain.ids import Address
 from cloister.domain.job import Job
 from cloister.fixedpoint import Package
 from cloister.inference import Opened, PlainInference
-from cloister.proved import WORD_BYTES, ProvedInference
+from cloister.proved import WORD_BYTES, ProvedInference, Registered
 from cloister.storage.passwords import password_from
 
 
@@ -50,11 +49,12 @@ class LyingInference(PlainInference):
 class LyingProver(ProvedInference):
     """Sends a true proof with another output than the one that it proves."""
 
-    def make(self, job: Job, opened: Opened, registered: RegisteredCircuit) -> ProvedAnswer:
+    def make(self, job: Job, opened: Opened, registered: Registered) -> ProvedAnswer:
         """A proof of the right form, which no verifier takes."""
         honest = super().make(job, opened, registered)
         first = int.from_bytes(honest.masked[:WORD_BYTES])
-        return replace(honest, masked=(first ^ 1).to_bytes(WORD_BYTES) + honest.masked[WORD_BYTES:])
+        masked = (first ^ 1).to_bytes(WORD_BYTES) + honest.masked[WORD_BYTES:]
+        return replace(honest, masked=masked, signature=self.sign(job, opened, honest.pad_digest, masked))
 
 
 def main() -> None:

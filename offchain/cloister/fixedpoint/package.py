@@ -77,6 +77,10 @@ class Package:
         """SHA-256 of the manifest, which fixes everything else."""
         return sha256(self.manifest_bytes).digest()
 
+    def blobs(self) -> tuple[bytes]:
+        """What stores must hold beside the manifest."""
+        return (self.weights_bytes,)
+
     def tensor(self, name: str) -> NDArray[np.int64]:
         """One weight or bias as int64."""
         return self._tensors[name].numpy().astype(np.int64)

@@ -27,7 +27,7 @@ CHAIN = "31337:0xabc"
 MARKET = Address("0x" + "1A" * 20)
 ACCOUNT = Address("0x" + "3C" * 20)
 JOB = JobId(b"\x11" * 32)
-COMMITMENT = StoredCommitment(JOB, 0, b"c" * 32, b"o" * 32, b"s" * 32, b"sealed")
+COMMITMENT = StoredCommitment(JOB, 0, b"c" * 32, b"o" * 32, b"s" * 32, b"sealed", b"signed" * 13)
 REQUEST = StoredRequest(JOB, b"root" * 15, BlobId(b"\x22" * 32), 17)
 
 
@@ -199,10 +199,10 @@ def test_journal__of_another_chain_market_or_account__is_refused_and_unlocked(pa
 def test_journal__newer_format__is_refused_and_untouched(path):
     opened(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(JournalError, match="format 2"):
+    with pytest.raises(JournalError, match="format 3"):
         opened(path)
     assert path.read_bytes() == before
 

@@ -1,0 +1,1 @@
+"""Evidence about enclaves: what it says, who makes it, and what proves it."""
