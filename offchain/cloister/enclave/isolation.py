@@ -94,7 +94,11 @@ def _non_dumpable() -> str:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     if kernel.prctl(kernel.PR_GET_DUMPABLE) != 0:
         raise _Missing("the kernel did not take it")
-    return "other processes of this user cannot read its memory"
+    identities = Path("/proc/self/uid_map").read_text().split()
+    if int(identities[2]) == 1:
+        # One identity: the user namespace that an ordinary user's bubblewrap makes. It belongs to that user.
+        return "other users cannot read its memory; this user's processes can, but for the keys: start it as root"
+    return "other processes cannot read its memory, unless they may trace any process"
 
 
 def _namespaces() -> str:

@@ -25,6 +25,7 @@ _NUMBERS: Final = {
     "futex": (202, 98),
     "get_robust_list": (274, 100),
     "getcpu": (309, 168),
+    "getcwd": (79, 17),
     "getegid": (108, 177),
     "geteuid": (107, 175),
     "getgid": (104, 176),

@@ -104,7 +104,12 @@ def _started(
 
 def _sandbox(source: Path, numba_cache: Path | None, environment: dict[str, str]) -> Iterator[str]:
     """bubblewrap's arguments: namespaces of its own, and of the file system nothing but code, to read."""
-    yield from ("--unshare-all", "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv")
+    # Whoever makes a user namespace can do anything to the processes in it, and so read their memory. Root needs none.
+    if os.geteuid() == 0:
+        yield from ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
+    else:
+        yield "--unshare-all"
+    yield from ("--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv")
     yield from ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108  inside, and nobody else's
     libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     python = {sys.executable, str(Path(sys.executable).resolve()), str(Path(sys.prefix) / "pyvenv.cfg")}
