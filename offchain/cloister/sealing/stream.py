@@ -71,8 +71,8 @@ class Opening:
         """`digest` as in `seal_file`. Raises SealError for a malformed name or key."""
         self._target = memoryview(target).cast("B")
         self._name, self._digest = name, digest
-        self._bound = _associated(name, digest, len(self._target))
         self._cipher = _cipher(data_key, name)
+        self._bound = _associated(name, digest, len(self._target))
         self._last = _segments(len(self._target)) - 1
         self._index = 0
         self._partial = bytearray()
@@ -162,12 +162,12 @@ def _nonce(index: int, last: bool) -> bytes:
 
 
 def _cipher(data_key: bytes, name: str) -> AESGCM:
+    if not (name.isascii() and name.isprintable() and name):
+        raise SealError(f"{name!r} is no name for a sealed file: ASCII letters, digits and signs are allowed.")
     return AESGCM(derive(data_key, f"cloister/1/file/{name}"))
 
 
 def _associated(name: str, digest: bytes, plain_bytes: int) -> bytes:
-    if not (name.isascii() and name.isprintable() and name):
-        raise SealError(f"{name!r} is no name for a sealed file: ASCII letters, digits and signs are allowed.")
     if len(digest) != 32:
         raise SealError(f"A file digest has 32 bytes, not {len(digest)}.")
     values = [domain_tag("sealed-file"), keccak(name.encode()), digest, plain_bytes]
