@@ -28,6 +28,7 @@ from cloister.proving import commit_model, prove_inference
 from cloister.storage.errors import BlobMissing, PasswordUnavailable
 
 MODELS = Path(__file__).resolve().parents[3] / "models"
+QUOTE = MODELS.parent / "tests/vectors/attestation/intel_tdx_v4_uptodate_dcapqvl.quote.bin"
 ETHER = 10**18
 CHAIN = 31337
 PARAMETERS = Parameters(1, 60, 30, 20, 30, 20, 1_000, 5_000, 1_000, ETHER // 100)
@@ -251,6 +252,12 @@ DOCUMENTS = {
         ["made.proof", "--model", str(MODELS / "breast-cancer")],
         {"verdict", "reason", "proof", "model", "manifest"} | STATEMENT_FIELDS,
     ),
+    "evidence verify": (
+        [str(QUOTE), "--now", QUOTE.with_name("intel_tdx_v4_uptodate_dcapqvl.now").read_text().strip()],
+        {"evidence", "collateral", "verdict", "kind", "status", "reason", "measurement", "report_data", "platform"}
+        | {"development", "valid_until", "proved", "details"},
+    ),
+    "evidence measure": ([], {"measurement", "mrtd", "rtmr0", "rtmr1", "attributes", "xfam"}),
     "credit": ([], {"chain_id", "account", "credit_wei", "balance_wei"}),
     "withdraw": ([], {"chain_id", "account", "withdrawn_wei"} | RECEIPT_FIELDS),
     "deploy": (
