@@ -69,6 +69,10 @@ bench-proof: $(RUNTIME) $(ANVIL) $(EZKL) ## proofs beside EZKL's: NETWORKS=A,B,C
 bench-worker: $(RUNTIME) $(ANVIL) ## what an idle worker uses, and how long a job takes
 	@$(BIN)/python bench/worker.py
 
+.PHONY: bench-enclave
+bench-enclave: $(RUNTIME) ## what an enclave costs per job, per megabyte of a sealed model, and at its start (Linux)
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python bench/enclave.py
+
 ##@ Check
 
 STEPS := lint artifacts-check test-unit test-forge test-contracts test-integration slither
@@ -111,7 +115,7 @@ test-forge: $(TOOLS) ## Solidity: unit tests, fuzzing, invariants
 
 .PHONY: test-contracts
 test-contracts: $(DEV) $(TOOLS) ## the contracts from Python, with Brownie
-	@$(call needs,tests/contracts/pytest.ini); brownie test tests/contracts
+	@$(call needs,tests/contracts/pytest.ini); mkdir -p $(TOOLCHAIN)/brownie; brownie test tests/contracts
 
 .PHONY: test-integration
 test-integration: $(DEV) $(TOOLS) ## workers and clients against a chain

@@ -2,7 +2,8 @@
 
 Measured on anvil with 32-byte inputs and outputs, as the peers in bench/peers.json were. Gas is exact: two runs differ
 only by the zero bytes that random keys happen to have, and by who is drawn. Workers have been paid before, except where
-the table says that it is their first job, which opens their credit. Writes bench/results/gas.json and the tables in
+the table says that it is their first job, which opens their credit. What enclaves cost is that of worker processes with
+development devices, whose quotes the same contract judges as Intel's. Writes bench/results/gas.json and the tables in
 README.md.
 """
 
@@ -13,6 +14,7 @@ import json
 import logging
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,11 @@ from typing import Any
 import structlog
 import torch
 
+from cloister.chain.artifacts import artifact
 from cloister.client import Client
 from cloister.devnet.accounts import account
 from cloister.devnet.testnet import FIRST_WORKER, Testnet
+from cloister.domain.attested import Policy
 from cloister.domain.ids import JobId, VersionId
 from cloister.domain.request import Assurance
 from cloister.fixedpoint import Arithmetic, InputSpec, package_model
@@ -39,6 +43,14 @@ WARM_UP = 3
 """Jobs with all workers before the warm ones, so that every credit account exists."""
 REPEATS = 3
 MAX_ROUNDS = 40
+ROW = [[1, -2, 3, -4, 5, -6, 7, -8]]
+ENCLAVES, ANSWERS = 2, 8
+ENCLAVE_STEPS = {
+    "addPlatform": "register a machine",
+    "attest": "attest an enclave for the first time",
+    "postPromptKey": "post a prompt key",
+    "enrol": "enrol for a version",
+}
 
 
 def main() -> None:
@@ -48,7 +60,7 @@ def main() -> None:
     if not parser.parse_args().tables_only:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
         with tempfile.TemporaryDirectory() as folder:
-            results = measure(Path(folder))
+            results = measure(Path(folder)) | {"enclave": enclave(Path(folder))}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
         print(f"wrote {RESULTS.relative_to(ROOT)}")
@@ -58,7 +70,7 @@ def main() -> None:
 
 def measure(folder: Path) -> dict[str, Any]:
     """Runs jobs with committees of every size; returns gas by level and step."""
-    with Testnet(folder / "net", block_time=0.05) as net, ExitStack() as stack:
+    with Testnet(folder / "net", block_time=0.05, enclaves=False) as net, ExitStack() as stack:
         once: dict[str, int] = {}
         for _ in range(WORKERS):
             net.add_worker()
@@ -83,7 +95,52 @@ def measure(folder: Path) -> dict[str, Any]:
     return {"payload": "32-byte input, 32-byte output", "gas_cap": 1 << 24, "jobs": levels, "once": once}
 
 
-def publish(client: Client) -> VersionId:
+def enclave(folder: Path) -> dict[str, Any]:
+    """What each transaction of a worker's enclave costs, at most, and a job that it answers alone."""
+    with Testnet(folder / "enclaves", block_time=0.2) as net:
+        workers = [net.add_worker() for _ in range(ENCLAVES)]
+        net.start()
+        with net.client() as client:
+            version = publish(client, net.policy)
+            net.await_enrolled(version, ENCLAVES)
+            net.age_stakes()
+            jobs = [answered(net, client, version) for _ in range(ANSWERS)]
+        once: dict[str, int] = {}
+        for worker in workers:
+            for name, units in sent_by(net, worker.address):
+                once[name] = max(units, once.get(name, 0))
+    # The dearest are the first of their workers, which open their credit.
+    jobs.sort(key=lambda job: job["total"])
+    return {"job": jobs[0], "first job": jobs[-1], "once": once}
+
+
+def answered(net: Testnet, client: Client, version: VersionId) -> dict[str, int]:
+    """One attested job from request to settlement; returns gas by step."""
+    job_id = client.request(version, ROW, Assurance.parse("attested"))
+    if client.wait(job_id, timeout=60).outputs is None:
+        sys.exit("an attested job was not answered")
+    steps = {step: units for step, (units,) in client.market.gas(job_id, net.deployment.block).items()}
+    return steps | {"total": sum(steps.values())}
+
+
+def sent_by(net: Testnet, sender: str) -> Iterator[tuple[str, int]]:
+    """What an account has sent to the registry and to the verifier of quotes, and the gas of each."""
+    network = net.network
+    contracts = {
+        network.nodes.address: artifact("NodeRegistry").abi,
+        network.nodes.quotes(): artifact("TdxQuoteVerifier").abi,
+    }
+    for number in range(1, net.w3.eth.block_number + 1):
+        for found in net.w3.eth.get_block(number, full_transactions=True)["transactions"]:
+            transaction: Any = found
+            if transaction["from"] == sender and transaction["to"] in contracts:
+                contract = net.w3.eth.contract(abi=contracts[transaction["to"]])
+                function, _ = contract.decode_function_input(transaction["input"])
+                if (name := ENCLAVE_STEPS.get(function.fn_name)) is not None:
+                    yield name, net.w3.eth.get_transaction_receipt(transaction["hash"])["gasUsed"]
+
+
+def publish(client: Client, policy: Policy | None = None) -> VersionId:
     """A linear model of 8 inputs and 8 outputs: 32 bytes each."""
     arithmetic = Arithmetic(t=13, f=8, s=12)
     torch.manual_seed(1)
@@ -92,12 +149,12 @@ def publish(client: Client) -> VersionId:
     spec = InputSpec.fit(rows, arithmetic)
     labels = [str(i) for i in range(8)]
     package = package_model(model, name="bench", labels=labels, input_spec=spec, arithmetic=arithmetic)
-    return client.publish(package, PRICE)
+    return client.publish(package, PRICE, policy=policy)
 
 
 def settle(net: Testnet, client: Client, workers: list[Worker], version: VersionId, level: Assurance) -> dict[str, Any]:
     """One job, all honest, from request to settlement; returns gas by step."""
-    job_id: JobId = client.request(version, [[1, -2, 3, -4, 5, -6, 7, -8]], level)
+    job_id: JobId = client.request(version, ROW, level)
     for _ in range(MAX_ROUNDS):
         job = client.step(job_id)
         if job.over:
@@ -140,7 +197,8 @@ def _gas(net: Testnet, sender: str, blocks: range) -> int:
 
 def with_tables(text: str, results: dict[str, Any]) -> str:
     """README.md with its generated tables replaced."""
-    for name, lines in (("gas-per-step", per_step(results)), ("gas-peers", beside_peers(results))):
+    for name, table in TABLES.items():
+        lines = table(results)
         begin, end = f"<!-- {name}: make bench-gas -->", f"<!-- end {name} -->"
         head, _, rest = text.partition(begin)
         _, _, tail = rest.partition(end)
@@ -153,14 +211,24 @@ def with_tables(text: str, results: dict[str, Any]) -> str:
 def per_step(results: dict[str, Any]) -> list[str]:
     """Gas by step, one row per committee."""
     lines = [
-        "| job | request | deliver | commit, each | reveal, each | last reveal, settles | all transactions |",
+        "| job | request | deliver | commit, each | reveal, each | reveal or answer that settles | all transactions |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for level, run in results["jobs"].items():
         commit, reveal = max(run["commit"]), max(run["reveal"])
         cells = [run["request"], run["deliver"], commit, reveal, run["reveal and settle"]]
         lines.append(f"| {level} | " + " | ".join(f"{cell:,}" for cell in cells) + f" | **{run['total']:,}** |")
+    for name, run in (("ATTESTED", "job"), ("ATTESTED, first job of its worker", "first job")):
+        job = results["enclave"][run]
+        settles = f"| - | - | {job['answer']:,} | **{job['total']:,}** |"
+        lines.append(f"| {name} | {job['request']:,} | {job['deliver']:,} {settles}")
     return lines
+
+
+def of_enclaves(results: dict[str, Any]) -> list[str]:
+    """What a worker pays to have its enclave drawn."""
+    once = results["enclave"]["once"]
+    return ["| an enclave's transaction | gas |", "| --- | ---: |", *(f"| {name} | {once[name]:,} |" for name in once)]
 
 
 def beside_peers(results: dict[str, Any]) -> list[str]:
@@ -170,8 +238,14 @@ def beside_peers(results: dict[str, Any]) -> list[str]:
     rows.append(
         (results["jobs"][HEADLINE]["total"], f"**Cloister {HEADLINE}**: three workers, commit and reveal", True)
     )
+    rows.append(
+        (results["enclave"]["job"]["total"], "**Cloister ATTESTED**: one attested enclave, its signature", True)
+    )
     lines = ["| gas per job | system |", "| ---: | --- |"]
     return lines + [f"| {f'**{gas:,}**' if ours else f'{gas:,}'} | {what} |" for gas, what, ours in sorted(rows)]
+
+
+TABLES = {"gas-per-step": per_step, "gas-enclave": of_enclaves, "gas-peers": beside_peers}
 
 
 if __name__ == "__main__":

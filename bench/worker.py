@@ -56,22 +56,29 @@ def with_sentence(text: str, results: dict[str, Any]) -> str:
     sentence = (
         f"At one-second blocks a job is settled {chain:.0f} s after the block of its request, and answered "
         f"{seen:.1f} s after the call. An idle worker that looks at the chain {1 / results['poll_seconds']:.0f} times "
-        f"a second uses {max(results['idle_percent_of_a_core']):.2f}% of a core and {max(results['memory_mb'])} MB."
+        f"a second uses {max(results['idle_percent_of_a_core']):.2f}% of a core and {max(results['memory_mb'])} MB, "
+        "its enclave included."
     )
     return "\n".join([head + BEGIN, sentence, END + tail])
 
 
 def idle(net: Testnet) -> dict[str, Any]:
-    """Share of a core, in percent, that each worker uses while nothing is asked of it; its memory in MB."""
-    pids = [worker.process.pid for worker in net.workers if worker.process]
-    before, began = [cpu_seconds(pid) for pid in pids], time.monotonic()
+    """Share of a core, in percent, that each worker and its enclave use while nothing is asked of it; memory in MB."""
+    families = [family(worker.process.pid) for worker in net.workers if worker.process]
+    before, began = [sum(map(cpu_seconds, pids)) for pids in families], time.monotonic()
     time.sleep(IDLE_SECONDS)
     passed = time.monotonic() - began
-    shares = [100 * (cpu_seconds(pid) - start) / passed for pid, start in zip(pids, before, strict=True)]
+    shares = [100 * (sum(map(cpu_seconds, f)) - start) / passed for f, start in zip(families, before, strict=True)]
     return {
         "idle_percent_of_a_core": [round(share, 2) for share in shares],
-        "memory_mb": [round(memory_mb(pid)) for pid in pids],
+        "memory_mb": [round(sum(map(memory_mb, pids))) for pids in families],
     }
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it has started: of a worker, the sandbox and the enclave in it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in family(int(child)))]
 
 
 def latency(net: Testnet) -> dict[str, Any]:

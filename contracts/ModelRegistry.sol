@@ -7,6 +7,7 @@ import {IProofVerifiers} from "./interfaces/IProofVerifiers.sol";
 import {Ask} from "./libraries/Ask.sol";
 import {Circuit} from "./types/Circuit.sol";
 import {VersionId} from "./types/Ids.sol";
+import {Policy} from "./types/Policy.sol";
 import {Version} from "./types/Version.sol";
 
 /// @title Registry of model versions; see IModelRegistry
@@ -24,7 +25,7 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
-    function publish(bytes32 manifestHash, bytes32 policyHash, uint88 price, string calldata uri)
+    function publish(bytes32 manifestHash, Policy calldata policy, uint72 price, string calldata uri)
         external
         returns (VersionId id)
     {
@@ -33,17 +34,33 @@ contract ModelRegistry is IModelRegistry {
         if (bytes(uri).length > MAX_URI) revert ModelRegistry_UriTooLong(bytes(uri).length, MAX_URI);
         id = versionId(msg.sender, manifestHash);
         if (_versions[id].owner != address(0)) revert ModelRegistry_AlreadyPublished(id);
+        policy.check();
 
-        _versions[id] = Version(msg.sender, price, false, manifestHash, policyHash, uri);
-        emit VersionPublished(id, msg.sender, manifestHash, policyHash, price, uri);
+        bytes32 policyHash = policy.hash();
+        _versions[id] = Version(msg.sender, price, policyHash == 0 ? 0 : 1, false, manifestHash, policyHash, uri);
+        emit VersionPublished(id, msg.sender, manifestHash, policyHash, price, uri, policy);
     }
 
     /// @inheritdoc IModelRegistry
-    function setPrice(VersionId id, uint88 price) external {
+    function setPrice(VersionId id, uint72 price) external {
         Version storage v = _owned(id);
         if (price == 0) revert ModelRegistry_ZeroPrice();
         v.price = price;
         emit PriceChanged(id, price);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function narrowPolicy(VersionId id, Policy calldata current, Policy calldata narrower) external {
+        Version storage v = _owned(id);
+        bytes32 given = current.hash();
+        if (given != v.policyHash) revert ModelRegistry_WrongPolicy(given, v.policyHash);
+        narrower.check();
+        bytes32 hash = narrower.hash();
+        // No measurements would mean that anybody may run it.
+        if (hash == 0 || hash == given || !narrower.within(current)) revert ModelRegistry_NotNarrower(id);
+        v.policyHash = hash;
+        v.policyRevision += 1;
+        emit PolicyNarrowed(id, narrower, v.policyRevision);
     }
 
     /// @inheritdoc IModelRegistry
@@ -71,11 +88,26 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
-    function priceOf(VersionId id) external view returns (uint256) {
-        Version storage v = _versions[id];
-        if (v.owner == address(0)) revert ModelRegistry_NotPublished(id);
+    function priceOf(VersionId id) external view returns (uint256 price) {
+        (price,) = offerOf(id);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function offerOf(VersionId id) public view returns (uint256 price, uint16 policyRevision) {
+        Version storage v = _published(id);
         if (v.deprecated) revert ModelRegistry_Deprecated(id);
-        return v.price;
+        return (v.price, v.policyRevision);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function revisionOf(VersionId id) external view returns (uint16) {
+        return _published(id).policyRevision;
+    }
+
+    /// @inheritdoc IModelRegistry
+    function policyOf(VersionId id) external view returns (bytes32 policyHash, uint16 revision) {
+        Version storage v = _published(id);
+        return (v.policyHash, v.policyRevision);
     }
 
     /// @inheritdoc IModelRegistry
@@ -95,10 +127,14 @@ contract ModelRegistry is IModelRegistry {
         return VersionId.wrap(keccak256(abi.encode(block.chainid, address(this), owner, manifestHash)));
     }
 
-    /// @dev A version that takes jobs still, of which the caller is the owner.
-    function _owned(VersionId id) private view returns (Version storage v) {
+    function _published(VersionId id) private view returns (Version storage v) {
         v = _versions[id];
         if (v.owner == address(0)) revert ModelRegistry_NotPublished(id);
+    }
+
+    /// @dev A version that takes jobs still, of which the caller is the owner.
+    function _owned(VersionId id) private view returns (Version storage v) {
+        v = _published(id);
         if (v.owner != msg.sender) revert ModelRegistry_NotOwner(msg.sender, v.owner);
         if (v.deprecated) revert ModelRegistry_Deprecated(id);
     }

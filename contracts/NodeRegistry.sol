@@ -1,23 +1,29 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+import {Enclaves} from "./attestation/Enclaves.sol";
+import {IModelRegistry} from "./interfaces/IModelRegistry.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
+import {IQuoteVerifier} from "./interfaces/IQuoteVerifier.sol";
 import {StakeTree} from "./libraries/StakeTree.sol";
-import {Node} from "./types/Node.sol";
+import {Node, Place} from "./types/Node.sol";
 
 /// @title Registry of workers: their stake, their keys, their exits; see INodeRegistry
-contract NodeRegistry is INodeRegistry {
+contract NodeRegistry is Enclaves {
     using StakeTree for StakeTree.Tree;
 
     uint256 public constant MAX_ENDPOINT = 256;
 
+    /// @dev ENC-11: a draw looks at so many more workers than it has seats. The bound is on workers that are looked at, not on
+    ///      those passed over: else turning a passed-over worker's seat vacant would let another one in.
+    uint256 private constant SPARE = 16;
+
     address public immutable market;
-    uint256 public immutable epochLength;
-    uint256 public immutable exitDelay;
     uint256 public immutable minimumStake;
 
     StakeTree.Tree private _tree;
-    mapping(address worker => Node) private _nodes;
     mapping(uint256 leaf => address) public workerAt;
 
     modifier onlyMarket() {
@@ -29,20 +35,26 @@ contract NodeRegistry is INodeRegistry {
     /// @param epochLength_ blocks per epoch: fresh stake waits for the next one
     /// @param exitDelay_ seconds between the announcement of an exit and the withdrawal, less than 2^32
     /// @param minimumStake_ wei below which a worker is drawn for nothing, at least one gwei
-    constructor(address market_, uint256 epochLength_, uint256 exitDelay_, uint256 minimumStake_) {
-        if (
-            market_ == address(0) || epochLength_ == 0 || exitDelay_ == 0 || exitDelay_ > type(uint32).max
-                || minimumStake_ < 1 gwei
-        ) revert NodeRegistry_BadParameters();
+    /// @param models_ whose versions' policies workers enrol under
+    /// @param quotes_ who judges quotes
+    /// @param limits_ none of them zero
+    constructor(
+        address market_,
+        uint256 epochLength_,
+        uint256 exitDelay_,
+        uint256 minimumStake_,
+        IModelRegistry models_,
+        IQuoteVerifier quotes_,
+        Limits memory limits_
+    ) Enclaves(epochLength_, exitDelay_, models_, quotes_, limits_) {
+        if (market_ == address(0) || minimumStake_ < 1 gwei) revert NodeRegistry_BadParameters();
         market = market_;
-        epochLength = epochLength_;
-        exitDelay = exitDelay_;
         minimumStake = minimumStake_;
     }
 
     /// @inheritdoc INodeRegistry
     function register(string calldata endpoint, bytes32 hpkeKey, address signer) external payable {
-        Node storage n = _nodes[msg.sender];
+        Place storage n = _nodes[msg.sender];
         if (n.stake != 0 || (n.leaf != 0 && !n.exiting())) revert NodeRegistry_AlreadyRegistered(msg.sender);
         uint256 stake = msg.value;
         if (stake < minimumStake) revert NodeRegistry_StakeTooSmall(stake, minimumStake);
@@ -54,14 +66,18 @@ contract NodeRegistry is INodeRegistry {
             uint32 leaf = _tree.append();
             workerAt[leaf] = msg.sender;
             n.leaf = leaf + 1;
+            n.hpkeKey = hpkeKey;
+            n.signer = signer;
+            // Any value but zero: the slot is paid for here, and not when an attestation fills it.
+            n.challengeBlock = 1;
         } else {
-            n.keyEpoch += 1; // a sealed key of the first stay must not pass for one of the second
             n.exitAt = 0;
+            _endAttestation(n);
+            // The key epoch rises: a sealed key of the first stay must not pass for one of the second.
+            _changeKeys(msg.sender, n, hpkeKey, signer);
         }
         // forge-lint: disable-next-line(unsafe-typecast)
         n.stake = uint96(stake); // _checkStakeFits
-        n.hpkeKey = hpkeKey;
-        n.signer = signer;
         n.endpoint = endpoint;
         _reweigh(n);
         emit NodeRegistered(msg.sender, n.leaf - 1, endpoint, hpkeKey, signer);
@@ -70,7 +86,7 @@ contract NodeRegistry is INodeRegistry {
 
     /// @inheritdoc INodeRegistry
     function topUp() external payable {
-        Node storage n = _active(msg.sender);
+        Place storage n = _active(msg.sender);
         uint256 stake = n.stake + msg.value;
         _checkStakeFits(stake);
         // forge-lint: disable-next-line(unsafe-typecast)
@@ -81,17 +97,15 @@ contract NodeRegistry is INodeRegistry {
 
     /// @inheritdoc INodeRegistry
     function replaceKeys(bytes32 hpkeKey, address signer) external {
-        Node storage n = _active(msg.sender);
+        Place storage n = _active(msg.sender);
         _checkKeys(hpkeKey, signer);
-        n.keyEpoch += 1;
-        n.hpkeKey = hpkeKey;
-        n.signer = signer;
-        emit KeysReplaced(msg.sender, n.keyEpoch, hpkeKey, signer);
+        _endAttestation(n);
+        _changeKeys(msg.sender, n, hpkeKey, signer);
     }
 
     /// @inheritdoc INodeRegistry
     function setEndpoint(string calldata endpoint) external {
-        Node storage n = _active(msg.sender);
+        Place storage n = _active(msg.sender);
         _checkEndpoint(endpoint);
         n.endpoint = endpoint;
         emit EndpointChanged(msg.sender, endpoint);
@@ -99,16 +113,15 @@ contract NodeRegistry is INodeRegistry {
 
     /// @inheritdoc INodeRegistry
     function announceExit() external {
-        Node storage n = _active(msg.sender);
-        // forge-lint: disable-next-line(unsafe-typecast)
-        n.exitAt = uint40(block.timestamp + exitDelay); // the constructor bounds the delay
+        Place storage n = _active(msg.sender);
+        n.exitAt = SafeCast.toUint32(block.timestamp + exitDelay);
         _reweigh(n);
         emit ExitAnnounced(msg.sender, n.exitAt);
     }
 
     /// @inheritdoc INodeRegistry
     function withdraw() external {
-        Node storage n = _nodes[msg.sender];
+        Place storage n = _nodes[msg.sender];
         if (n.stake == 0) revert NodeRegistry_NotRegistered(msg.sender);
         if (!n.exiting()) revert NodeRegistry_NotExiting(msg.sender);
         if (block.timestamp < n.exitAt) revert NodeRegistry_TooEarly(block.timestamp, n.exitAt);
@@ -123,7 +136,7 @@ contract NodeRegistry is INodeRegistry {
     function lock(address[] calldata workers, uint96 each) external onlyMarket {
         for (uint256 i = 0; i < workers.length; ++i) {
             if (workers[i] == address(0)) continue;
-            Node storage n = _nodes[workers[i]];
+            Place storage n = _nodes[workers[i]];
             if (n.free() < each) revert NodeRegistry_NotEnoughFree(workers[i], n.free(), each);
             n.locked += each;
         }
@@ -139,7 +152,7 @@ contract NodeRegistry is INodeRegistry {
         emit StakesReleased(workers, each);
         for (uint256 i = 0; i < workers.length; ++i) {
             if (workers[i] == address(0)) continue;
-            Node storage n = _nodes[workers[i]];
+            Place storage n = _nodes[workers[i]];
             n.locked -= each;
             uint256 penalty = penalties[i];
             if (penalty == 0) continue;
@@ -167,9 +180,29 @@ contract NodeRegistry is INodeRegistry {
         }
     }
 
+    function drawEnrolled(bytes32 seed, uint256 seats, uint256 epoch, uint96 lockEach, Eligibility calldata eligibility)
+        external
+        view
+        returns (address[] memory workers)
+    {
+        workers = new address[](seats);
+        // Mostly nobody is passed over. A longer draw begins with the shorter one.
+        uint256[] memory leaves = _tree.draw(seed, seats, epoch);
+        uint256 seat = 0;
+        for (uint256 i = 0; seat < seats; ++i) {
+            if (i == seats) leaves = _tree.draw(seed, seats + SPARE, epoch);
+            if (i >= leaves.length) break;
+            address worker = workerAt[leaves[i]];
+            Standing standing = _standing(worker, epoch, lockEach, eligibility);
+            if (standing == Standing.PassedOver) continue;
+            if (standing == Standing.Seated) workers[seat] = worker;
+            ++seat;
+        }
+    }
+
     /// @inheritdoc INodeRegistry
     function node(address worker) external view returns (Node memory) {
-        return _nodes[worker];
+        return _nodes[worker].node();
     }
 
     /// @inheritdoc INodeRegistry
@@ -188,29 +221,14 @@ contract NodeRegistry is INodeRegistry {
         return _tree.totalAt(epoch);
     }
 
-    /// @inheritdoc INodeRegistry
-    function epochOf(uint256 blockNumber) public view returns (uint256) {
-        return blockNumber / epochLength;
-    }
-
     /// @dev A worker that leaves, or that slashing left with less than the minimum, is drawn no more.
-    function _reweigh(Node storage n) private {
+    function _reweigh(Place storage n) private {
         uint256 weight = n.exiting() || n.stake < minimumStake ? 0 : n.stake / 1 gwei;
         _tree.set(n.leaf - 1, weight, epochOf(block.number));
     }
 
-    function _active(address worker) private view returns (Node storage n) {
-        n = _nodes[worker];
-        if (n.leaf == 0) revert NodeRegistry_NotRegistered(worker);
-        if (n.exiting()) revert NodeRegistry_Exiting(worker, n.exitAt);
-    }
-
     function _checkStakeFits(uint256 stake) private pure {
         if (stake > type(uint96).max) revert NodeRegistry_StakeTooLarge(stake, type(uint96).max);
-    }
-
-    function _checkKeys(bytes32 hpkeKey, address signer) private pure {
-        if (hpkeKey == 0 || signer == address(0)) revert NodeRegistry_ZeroKey();
     }
 
     function _checkEndpoint(string calldata endpoint) private pure {

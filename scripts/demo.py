@@ -1,8 +1,9 @@
 """`make demo`: a local testnet on which wallets pay for inference and one worker in four lies.
 
-Each network answers three jobs by agreement and one with a zero-knowledge proof that the chain checks. Prints what
-happens as the chain tells it, tables at the end, and writes .demo/report.json. Exits with 1 if any answer differs from
-the model run locally, if the liar is not slashed, or if one wei is unaccounted for.
+Each network answers three jobs by agreement and one with a zero-knowledge proof that the chain checks; and once more
+with sealed weights, whose key two of three brokers give to attested enclaves only, a job that one such enclave answers.
+Prints what happens as the chain tells it, tables at the end, and writes .demo/report.json. Exits with 1 if any answer
+differs from the model run locally, if the liar is not slashed or gets a key, or if one wei is unaccounted for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import signal
 import sys
 import threading
@@ -25,11 +27,14 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
+from cloister.broker.licences import Licence, Tier
 from cloister.chain.follower import Follower, Rollback
 from cloister.client import Client
 from cloister.devnet.accounting import Books
 from cloister.devnet.testnet import Testnet
 from cloister.domain.answer import RefusalReason
+from cloister.domain.attested import Policy
+from cloister.domain.commitments import version_id
 from cloister.domain.errors import CloisterError
 from cloister.domain.events import (
     JobEvent,
@@ -43,14 +48,18 @@ from cloister.domain.events import (
     RevealsOpened,
     SeatRefused,
 )
-from cloister.domain.ids import NOBODY, JobId, hexed
-from cloister.domain.request import Assurance
+from cloister.domain.ids import NOBODY, JobId, VersionId, hexed
+from cloister.domain.request import Assurance, Level
 from cloister.fixedpoint import HeldOut, Package, load_heldout, load_package
+from cloister.storage.release_entries import read_log
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ("breast-cancer", "digits", "digits-cnn")
 ROWS_PER_MODEL = 3
-AGREED, PROVED = Assurance.parse("agreed(3,2)"), Assurance.parse("proved")
+AGREED, ATTESTED, PROVED = (Assurance.parse(text) for text in ("agreed(3,2)", "attested", "proved"))
+BROKERS, THRESHOLD, HONEST = 3, 2, 3
+EVERYBODY = Licence((Tier("everybody", workers=None, releases=None, start=0, until=None),))
+DEVELOPMENT = "DEVELOPMENT EVIDENCE: enclaves run, but nobody vouches for this machine. Nothing here is protected."
 PRICE = 10**15
 """Wei per agreeing worker."""
 MOST_TRIES = 12
@@ -63,9 +72,10 @@ console = Console(highlight=False, soft_wrap=True)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One held-out row of one model."""
+    """One held-out row of one model; `version` is the open one, or the sealed one for attested jobs."""
 
     model: str
+    version: VersionId
     package: Package
     heldout: HeldOut
     row: int
@@ -113,7 +123,9 @@ def main() -> int:
 def demonstrate(net: Testnet) -> int:
     """Registers, publishes, requests, waits, counts the money; returns the exit status."""
     say(f"chain {net.kind} at {net.node.url}, market {net.deployment.job_market}")
-    for _ in range(3):
+    net.add_brokers(BROKERS)
+    say(f"{BROKERS} key brokers run; {THRESHOLD} of them are needed for a model's key")
+    for _ in range(HONEST):
         net.add_worker()
     net.add_worker("liar", module=("cloister.devnet.liar",))
     for worker in net.workers:
@@ -121,6 +133,7 @@ def demonstrate(net: Testnet) -> int:
     books = Books(net)
     net.start()
     say("stakes have aged by one epoch; four worker processes follow the chain")
+    tell_attestations(net)
 
     tasks = publish(net)
     with watching(net), ThreadPoolExecutor(len(MODELS)) as pool:
@@ -133,7 +146,7 @@ def demonstrate(net: Testnet) -> int:
     slashes = net.network.nodes.slashes(net.deployment.block)
     withdraw(net)
     problems = books.problems()
-    for level in (AGREED, PROVED):
+    for level in (AGREED, ATTESTED, PROVED):
         show(level, [outcome for outcome in outcomes if outcome.level == level])
 
     liar = net.workers[-1]
@@ -144,10 +157,15 @@ def demonstrate(net: Testnet) -> int:
         problems.append("the liar was not slashed")
     unchecked = [o for o in outcomes if o.level == PROVED and not o.proof_checked]
     problems += [f"the proof of job {hexed(o.job_id)} was not checked here" for o in unchecked]
+    releases = released(net)
+    if any(worker == liar.address for _, worker in releases):
+        problems.append("a broker released a share to the liar, which has no attested enclave")
     problems += [f"job {hexed(o.job_id)} differs from the reference" for o in outcomes if not o.matches_reference]
     report = {
         "jobs": [as_json(outcome) for outcome in outcomes],
         "slashed": slashed,
+        "attested": attested(net),
+        "releases": [{"broker": broker, "worker": net.name_of(worker)} for broker, worker in releases],
         "conserved": not books.problems(),
         "chain": {"kind": net.kind, "id": net.deployment.chain_id, "blocks": net.w3.eth.block_number},
     }
@@ -158,14 +176,18 @@ def demonstrate(net: Testnet) -> int:
     if not problems:
         lost = sum(slash.amount for slash in slashes) / 1e18
         say(f"{len(outcomes)} jobs settled right; the liar lost {lost:.3f} ether in {len(slashes)} jobs")
+        say(f"{len(releases)} shares of keys were released, none to the liar; each broker's log is whole")
         say(books.summary)
+    console.print(f"[bold yellow]{DEVELOPMENT}[/bold yellow]")
     say(f"report: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     return 1 if problems else 0
 
 
 def publish(net: Testnet) -> list[list[Task]]:
-    """Publishes the three models and registers their circuits; returns the rows to run, by model."""
+    """Publishes the three models, open and sealed, and registers their circuits; returns the rows to run, by model."""
     tasks = []
+    policy = net.policy
+    assert policy is not None  # this testnet has enclaves
     with net.client() as owner:
         for model in MODELS:
             package, heldout = load_package(ROOT / "models" / model), load_heldout(ROOT / "models" / model)
@@ -175,9 +197,53 @@ def publish(net: Testnet) -> list[list[Task]]:
             receipt = None if registered is None else owner.sender.receipt(registered.hash)
             if receipt is not None:
                 say(f"model {model}: weights proved to be integers, circuit registered ({receipt.gas_used:,} gas)")
-            levels = [AGREED] * ROWS_PER_MODEL + [PROVED]
-            tasks.append([Task(model, package, heldout, row, level) for row, level in enumerate(levels)])
+            sealed = publish_sealed(net, owner, package, policy)
+            say(f"model {model}: sealed version {short(sealed)}, for enclaves with one measurement only")
+            wanted = [(version, AGREED)] * ROWS_PER_MODEL + [(version, PROVED), (sealed, ATTESTED)]
+            tasks.append([Task(model, v, package, heldout, row, level) for row, (v, level) in enumerate(wanted)])
+    for of_model in tasks:
+        net.await_enrolled(of_model[-1].version, HONEST)
+    net.age_stakes()
+    say(f"{HONEST} enclaves have the keys and are enrolled for the sealed versions; the liar is not")
     return tasks
+
+
+def publish_sealed(net: Testnet, owner: Client, package: Package, policy: Policy) -> VersionId:
+    """Seals a package, licenses it and publishes it; in this order, so that no enclave asks for the key too early."""
+    sealed = net.seal(package, THRESHOLD)
+    chain_id, models = net.deployment.chain_id, net.deployment.model_registry
+    net.license(version_id(chain_id, models, owner.account, sealed.digest), EVERYBODY)
+    return owner.publish(sealed, PRICE, policy=policy)
+
+
+def attested(net: Testnet) -> list[dict[str, object]]:
+    """What the chain knows of each worker's enclave; nothing of the liar's, which has none."""
+    found: list[dict[str, object]] = []
+    nodes = net.network.nodes
+    for worker in net.workers:
+        evidence = nodes.evidence(worker.address, net.deployment.block)
+        if evidence is not None:
+            measurement, status = hexed(evidence.measurement), evidence.status.label
+            about = {"worker": worker.name, "measurement": measurement, "status": status}
+            found.append({**about, "development": evidence.development})
+    return found
+
+
+def tell_attestations(net: Testnet) -> None:
+    """One line per enclave."""
+    for about in attested(net):
+        say(f"{about['worker']:9} enclave attested: {str(about['measurement'])[:10]}… {about['status']}")
+    console.print(f"[bold yellow]{DEVELOPMENT}[/bold yellow]")
+
+
+def released(net: Testnet) -> list[tuple[str, str]]:
+    """Broker and worker of every release, from the brokers' logs, whose hash chains are checked. Raises LogBroken."""
+    found: list[tuple[str, str]] = []
+    for broker in net.brokers:
+        for path in broker.folder.glob("broker/releases-*.jsonl"):
+            _, entries = read_log(path)
+            found += [(broker.name, entry.release.worker) for entry in entries]
+    return found
 
 
 def run(net: Testnet, requester: int, tasks: list[Task]) -> list[Outcome]:
@@ -185,9 +251,8 @@ def run(net: Testnet, requester: int, tasks: list[Task]) -> list[Outcome]:
     with net.client(requester) as client:
         posted = []
         for task in tasks:
-            version = version_of(client, task.package)
             began = time.monotonic()
-            posted.append((task, began, client.request(version, task.input(), task.level)))
+            posted.append((task, began, client.request(task.version, task.input(), task.level)))
         return [finish(net, client, task, began, job_id) for task, began, job_id in posted]
 
 
@@ -196,7 +261,7 @@ def finish(net: Testnet, client: Client, task: Task, began: float, job_id: JobId
     result, tries = client.wait(job_id, timeout=120), 1
     while task.level == PROVED and result.outputs is None and tries < MOST_TRIES:
         began = time.monotonic()
-        job_id = client.request(version_of(client, task.package), task.input(), task.level)
+        job_id = client.request(task.version, task.input(), task.level)
         result, tries = client.wait(job_id, timeout=120), tries + 1
     seconds = time.monotonic() - began
     reference = task.package.run(task.input())
@@ -221,9 +286,8 @@ def finish(net: Testnet, client: Client, task: Task, began: float, job_id: JobId
 def proof_seconds(net: Testnet, job_id: JobId) -> float | None:
     """How long its worker took to prove a job, as it says itself."""
     for worker in net.workers:
-        for line in worker.log.read_text("utf-8", "replace").splitlines():
-            if '"proof made"' in line and hexed(job_id) in line:
-                return float(json.loads(line)["seconds"])
+        if found := re.search(rf"proof made job={hexed(job_id)} seconds=([\d.]+)", worker.said):
+            return float(found[1])
     return None
 
 
@@ -266,6 +330,7 @@ def watching(net: Testnet) -> Iterator[None]:
         thread.join()
 
 
+STEPS = {Level.AGREED: ("commit", "reveal"), Level.ATTESTED: ("answer",), Level.PROVED: ("prove",)}
 COMMITTEES: dict[JobId, tuple[str, ...]] = {}
 
 
@@ -281,7 +346,9 @@ def tell(net: Testnet, number: int, event: JobEvent) -> None:
         case OutputCommitted():
             line = f"{net.name_of(event.worker)} committed"
         case OutputRevealed():
-            line = f"{net.name_of(event.worker)} revealed {short(event.output_commitment)}"
+            alone = len(COMMITTEES[event.job_id]) == 1
+            what = "answered from its enclave:" if alone else "revealed"
+            line = f"{net.name_of(event.worker)} {what} {short(event.output_commitment)}"
         case JobProved():
             line = f"{net.name_of(event.worker)} proved its output"
         case SeatRefused():
@@ -305,14 +372,14 @@ def show(level: Assurance, outcomes: list[Outcome]) -> None:
     table = Table(title=f"{level}: {len(outcomes)} jobs on held-out rows")
     for column in ("job", "model", "truth", "prediction", "reference", "equal"):
         table.add_column(column)
-    steps = ["request", "deliver", *(["prove"] if level == PROVED else ["commit", "reveal"])]
+    steps = ["request", "deliver", *STEPS[level.level]]
     for column in (*steps, "gas", *(["to prove"] if level == PROVED else []), "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     for o in outcomes:
         gas = [f"{o.gas.get(step, 0):,}" for step in steps]
         equal = "yes" if o.matches_reference else "NO"
         cells = [short(o.job_id), o.model, o.label, o.got or "-", o.expected, equal, *gas]
-        proof = [] if level == AGREED else ["-" if o.proof_seconds is None else f"{o.proof_seconds:.2f} s"]
+        proof = [] if level != PROVED else ["-" if o.proof_seconds is None else f"{o.proof_seconds:.2f} s"]
         table.add_row(*cells, f"{sum(o.gas.values()):,}", *proof, f"{o.seconds:.1f}")
     Console(width=max(console.width, 144)).print(table)
 
@@ -333,11 +400,6 @@ def as_json(o: Outcome) -> dict[str, object]:
         "proof_checked": o.proof_checked,
         "tries": o.tries,
     }
-
-
-def version_of(client: Client, package: Package) -> Any:
-    """The version that was published from this package."""
-    return next(v.version_id for v in client.models.versions() if v.manifest == package.digest)
 
 
 def short(value: bytes) -> str:

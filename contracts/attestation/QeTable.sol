@@ -68,14 +68,12 @@ library QeTable {
         uint256 product = TdxQuote.qeProduct(quote);
         uint256 required = Validity.extra(Validity.read(table));
         if (product != required) revert QeTable_WrongProduct(product, required);
-        bytes16 attributes = TdxQuote.qeAttributes(quote) & bytes16(_word(table, 112));
-        if (attributes != bytes16(_word(table, 96))) {
-            revert QeTable_WrongAttributes(attributes, bytes16(_word(table, 96)));
-        }
-        bytes4 miscselect = TdxQuote.qeMiscselect(quote) & bytes4(_word(table, 132));
-        if (miscselect != bytes4(_word(table, 128))) {
-            revert QeTable_WrongMiscselect(miscselect, bytes4(_word(table, 128)));
-        }
+        bytes32 pair = _word(table, 96); // what is asked for, and the mask
+        bytes16 attributes = TdxQuote.qeAttributes(quote) & bytes16(pair << 128);
+        if (attributes != bytes16(pair)) revert QeTable_WrongAttributes(attributes, bytes16(pair));
+        pair = _word(table, 128);
+        bytes4 miscselect = TdxQuote.qeMiscselect(quote) & bytes4(pair << 32);
+        if (miscselect != bytes4(pair)) revert QeTable_WrongMiscselect(miscselect, bytes4(pair));
         return _level(table, TdxQuote.qeVersion(quote));
     }
 

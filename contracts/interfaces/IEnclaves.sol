@@ -18,11 +18,11 @@ interface IEnclaves {
         uint32 identitiesPerPlatform;
     }
 
-    /// @param evidenceHash hash of the worker's Evidence; zero if it was never attested
+    /// @param evidenceTag first 24 bytes of the hash of the worker's Evidence; zero if it was never attested, or vacated
     /// @param until Unix second at which the attestation ends; 0 without one, 1 after a revocation
     /// @param challengeBlock number of the block whose hash the quote answers
     struct Attestation {
-        bytes32 evidenceHash;
+        bytes24 evidenceTag;
         uint40 until;
         uint40 challengeBlock;
     }
@@ -59,21 +59,22 @@ interface IEnclaves {
         uint40 promptUntil;
     }
 
-    /// @param quoteHash SHA-256 of the quote's signed bytes, 0 to 631
-    event WorkerAttested(
-        address indexed worker, Evidence evidence, uint40 until, uint40 challengeBlock, bytes32 quoteHash, bytes32 pck
-    );
+    event WorkerAttested(address indexed worker, Evidence evidence, uint40 until);
     /// @notice The platform's certificate is revoked: the worker's attestation is void from now on.
     event AttestationRevoked(address indexed worker, bytes32 platform);
     event PromptKeyPosted(address indexed worker, uint32 epoch, bytes32 key, uint40 expiresAt);
     event WorkerEnrolled(address indexed worker, VersionId indexed version, uint16 policyRevision, uint32 since);
+
+    /// @notice The worker's place on its platform is free again.
+    event PlaceVacated(address indexed worker, bytes32 platform);
+    event EnrolmentStruck(address indexed worker, VersionId indexed version);
 
     error Enclaves_WrongBinding(bytes32 quoted, bytes32 required);
     error Enclaves_WrongChallenge(bytes32 quoted, bytes32 blockHash);
     error Enclaves_ChallengeTooOld(uint256 challengeBlock, uint256 blockNumber);
     error Enclaves_ChallengeUsed(uint256 challengeBlock, uint256 last);
     error Enclaves_Expired(uint256 validUntil, uint256 time);
-    error Enclaves_WrongEvidence(bytes32 given, bytes32 stored);
+    error Enclaves_WrongEvidence(bytes24 given, bytes24 stored);
     error Enclaves_NotAttested(address worker);
     error Enclaves_NotRevoked(address worker);
     error Enclaves_WrongSignature(address signer, address required);
@@ -81,13 +82,17 @@ interface IEnclaves {
     error Enclaves_OpenVersion(VersionId version);
     error Enclaves_WrongPolicy(bytes32 given, bytes32 published);
     error Enclaves_NotAdmitted(address worker, VersionId version);
+    error Enclaves_StillAttested(address worker, uint256 until);
+    error Enclaves_StillEnrolled(address worker, VersionId version);
+    /// @notice Jobs under way may owe results that only the replaced signer can sign (ENC-9).
+    error Enclaves_SignerOwed(address worker, uint256 until);
 
     /// @notice Attests the caller's enclave and its two keys, which replace the registered ones if they differ.
     /// @param hpkeKey X25519 key that key brokers and requesters may rely on
     /// @param signer address of the key with which the enclave signs results, prompt keys and enrolments
     /// @param quote the first 1,252 bytes of a TDX version 4 quote
     /// @param pck id of the platform certificate
-    /// @param challengeBlock one of the last 256 blocks, later than that of the caller's last attestation
+    /// @param challengeBlock one of the last 256 blocks, later than the challenge block of the caller's last attestation
     /// @param previous the caller's last evidence, if it had one and this one differs; else ignored
     function attest(
         bytes32 hpkeKey,
@@ -115,6 +120,10 @@ interface IEnclaves {
     function enrol(VersionId version, Policy calldata policy, Evidence calldata evidence, bytes calldata signature)
         external;
 
+    /// @notice Ends an enrolment that holds no more: for other evidence, an older policy, or an attestation that is over. Anybody
+    ///         may call it. From the next epoch on the worker is passed over, where it left its seats vacant before.
+    function strike(VersionId version, address worker) external;
+
     /// @notice As `draw`, among eligible workers only. Who was not eligible when the job was requested is passed over; who
     ///         was and is no more leaves its seat vacant, so that nobody can hand a seat on (ENC-12).
     function drawEnrolled(bytes32 seed, uint256 seats, uint256 epoch, uint96 lockEach, Eligibility calldata eligibility)
@@ -123,11 +132,18 @@ interface IEnclaves {
         returns (address[] memory workers);
 
     function attestation(address worker) external view returns (Attestation memory);
+
+    /// @notice Unix second of the last revocation of an attestation of the worker's, whatever came after; 0 if there was none.
+    function revokedAt(address worker) external view returns (uint40);
+
     function promptKey(address worker) external view returns (PromptKey memory);
     function enrolment(VersionId version, address worker) external view returns (Enrolment memory);
 
-    /// @notice Whether `signer` signs for the worker: its present one, or the one before for as long as jobs may be owed.
-    function signs(address worker, address signer) external view returns (bool);
+    /// @notice Whether `signer` was the worker's at second `since`, that of a job's delivery: neither the key before, which may
+    ///         have been extracted by now, nor one that came later, which nobody may have attested, signs for the job (ENC-9).
+    ///         Exact for jobs that lock the worker's stake. Within the second in which a key was replaced while stake was
+    ///         locked, it is the replaced one.
+    function signs(address worker, address signer, uint256 since) external view returns (bool);
 
     function limits() external view returns (Limits memory);
 }

@@ -8,7 +8,8 @@ import {Level, Request} from "../types/Request.sol";
 /// @title Escrow and life of a job
 /// @notice Rules JOB-*, DRAW-* and MONEY-* of docs/spec/protocol.md.
 ///
-///         Safety rests on: at level AGREED fewer than `quorum` of a drawn committee colluding, at level PROVED the verifier
+///         Safety rests on: at level AGREED fewer than `quorum` of a drawn committee colluding, at level ATTESTED
+///         the enclaves that the version's policy admits keeping their keys, at level PROVED the verifier
 ///         that the version names accepting nothing false; the block proposer of the seed block not
 ///         colluding with the requester and knowing its secret. Liveness rests on nothing: after its deadline anybody may
 ///         close a job, and every sum it held becomes somebody's credit.
@@ -37,6 +38,16 @@ interface IJobMarket {
         uint96 demandDeposit;
     }
 
+    /// @notice What hashes to the input commitment of a PROVED job.
+    /// @param inputBinding binds the plaintext and the job secret
+    /// @param inputDigest the digest of the committed input: Digest.input
+    /// @param padDigest keccak256 of the points of the pad's commitment
+    struct InputOpening {
+        bytes32 inputBinding;
+        bytes32 inputDigest;
+        bytes32 padDigest;
+    }
+
     event JobRequested(
         JobId indexed id,
         address indexed requester,
@@ -57,6 +68,8 @@ interface IJobMarket {
     /// @param masked the output's words, each plus its word of the pad
     event JobProved(JobId indexed id, address indexed worker, bytes masked);
     event SeatRefused(JobId indexed id, address indexed worker, uint8 reason);
+    /// @notice The worker's enclave signed that the delivered key or input is bad; `fee` is what the requester lost for it.
+    event RefusalCharged(JobId indexed id, address indexed worker, uint256 fee, bytes32 sealedKeyHash);
     event CiphertextDemanded(JobId indexed id, address indexed worker, uint40 publishBy);
     event CiphertextPublished(JobId indexed id, address indexed publisher, bytes ciphertext, uint40 commitBy);
     /// @param outputCommitment what the quorum agreed on; at level PROVED the digest of the proved output
@@ -88,13 +101,20 @@ interface IJobMarket {
     error JobMarket_WrongOpening(bytes32 computed, bytes32 commitment);
     error JobMarket_ZeroOutput();
     error JobMarket_SealedOutputTooLong(uint256 length, uint256 maximum);
-    /// @notice `commit` is not for jobs of level PROVED, and `prove` for no others.
+    /// @notice A job of level ATTESTED asks for a version with a policy.
+    error JobMarket_OpenVersion(VersionId version);
+    /// @notice `commit` and `reveal` are for jobs of level AGREED, `answer` for ATTESTED, `prove` for PROVED.
     error JobMarket_WrongLevel(JobId id);
     error JobMarket_VerifierRemoved(uint32 verifier);
     error JobMarket_MaskedTooLong(uint256 length, uint256 maximum);
     error JobMarket_WrongInput(bytes32 given, bytes32 committed);
     /// @param answer what the verifier returned or reverted with
     error JobMarket_InvalidProof(JobId id, bytes answer);
+    /// @param signer whom the signature gives; zero for none
+    error JobMarket_WrongSignature(address worker, address signer);
+    error JobMarket_WrongSealedKey(bytes32 given, bytes32 delivered);
+    /// @notice The worker's attestation was revoked after the delivery (ENC-5).
+    error JobMarket_Revoked(address worker);
     error JobMarket_WrongDeposit(uint256 sent, uint256 required);
     error JobMarket_AlreadyPublished(JobId id);
     error JobMarket_Unpublishable(JobId id);
@@ -129,36 +149,58 @@ interface IJobMarket {
 
     /// @notice Opens the caller's commitment. The last opening settles the job.
     /// @param sealedOutput the output, sealed to the requester's response key, at most 1,072 bytes
+    /// @param signature by the worker's signer over EIP-712 Result(bytes32 job,uint8 stage,bytes32 outputCommitment,bytes32
+    ///        sealedOutput), stage 0, the last member being keccak256 of the sealed output (SIG-1)
     function reveal(
         JobId id,
         address[] calldata committee,
         bytes32 outputCommitment,
         bytes32 salt,
-        bytes calldata sealedOutput
+        bytes calldata sealedOutput,
+        bytes calldata signature
+    ) external;
+
+    /// @notice Answers an ATTESTED job, which settles it. By the drawn worker, before the deadline.
+    /// @param sealedOutput the output, sealed to the requester's response key, at most 1,072 bytes
+    /// @param signature as for `reveal`
+    function answer(
+        JobId id,
+        address[] calldata committee,
+        bytes32 outputCommitment,
+        bytes calldata sealedOutput,
+        bytes calldata signature
     ) external;
 
     /// @notice Proves the output of a PROVED job, which settles it. By the drawn worker, before the deadline.
     /// @dev    The verifier is somebody else's code: it is asked by staticcall before anything changes. A copy of this call is
     ///         worth nothing, since the proof's context keccak256(abi.encode(chain id, market, job, worker)) holds the worker.
-    /// @param inputBinding binds the plaintext and the job secret; with the next two it hashes to the input commitment
-    /// @param inputDigest the digest of the committed input: Digest.input
-    /// @param padDigest keccak256 of the points of the pad's commitment
+    /// @param opening of the request's input commitment
     /// @param masked the output's words, each plus its word of the pad, at most 8,192 bytes: the requester reads its answer
     ///        here, so nobody is paid for a proof and keeps the output
+    /// @param signature as for `reveal`, over the output's digest and keccak256 of `masked`
     function prove(
         Request calldata request_,
         address requester,
         address[] calldata committee,
-        bytes32 inputBinding,
-        bytes32 inputDigest,
-        bytes32 padDigest,
+        InputOpening calldata opening,
         bytes calldata masked,
-        bytes calldata proof
+        bytes calldata proof,
+        bytes calldata signature
     ) external;
 
     /// @notice Gives up the caller's seat before the commit, unpaid and unpunished, because the job cannot be done.
     /// @param reason a code of docs/spec/protocol.md, for people; the market does not judge it
-    function refuse(JobId id, address[] calldata committee, uint8 reason) external;
+    /// @param sealedKeyHash keccak256 of the caller's sealed key, as it was delivered; read with a signature alone
+    /// @param signature empty, or by the worker's signer over EIP-712 Refusal(bytes32 job,address worker,bytes32
+    ///        sealedKey,uint8 reason): for reasons 1, 4 and 5 in a job for a version with a policy it earns the worker
+    ///        `faultBps` of its price (SIG-2); in any other case it is not looked at
+    function refuse(
+        JobId id,
+        address[] calldata committee,
+        uint8 reason,
+        bytes32 sealedKeyHash,
+        bytes calldata signature
+    ) external;
 
     /// @notice Asks for the ciphertext on chain, with a deposit, and stops the committee's clock until it is there.
     function demand(JobId id, address[] calldata committee) external payable;

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {VersionId} from "../types/Ids.sol";
+import {Policy} from "../types/Policy.sol";
 import {Version} from "../types/Version.sol";
 import {IProofVerifiers} from "./IProofVerifiers.sol";
 
@@ -15,8 +16,11 @@ interface IModelRegistry {
         bytes32 manifestHash,
         bytes32 policyHash,
         uint256 price,
-        string uri
+        string uri,
+        Policy policy
     );
+    /// @param revision one more than before: enrolments under earlier ones are void (ENC-8)
+    event PolicyNarrowed(VersionId indexed version, Policy policy, uint16 revision);
     event PriceChanged(VersionId indexed version, uint256 price);
     event VersionDeprecated(VersionId indexed version);
     /// @notice Jobs of level PROVED can name the version from now on.
@@ -29,6 +33,9 @@ interface IModelRegistry {
     error ModelRegistry_ZeroPrice();
     error ModelRegistry_ZeroManifest();
     error ModelRegistry_UriTooLong(uint256 length, uint256 maximum);
+    error ModelRegistry_WrongPolicy(bytes32 given, bytes32 published);
+    /// @notice The policy is the present one, admits something that the present one does not, or is none.
+    error ModelRegistry_NotNarrower(VersionId version);
     error ModelRegistry_NoVerifiers(address verifiers);
     error ModelRegistry_AlreadyProvable(VersionId version);
     error ModelRegistry_NotProvable(VersionId version);
@@ -40,15 +47,19 @@ interface IModelRegistry {
 
     /// @notice Publishes a version under the caller's name.
     /// @param manifestHash SHA-256 of the manifest
-    /// @param policyHash hash of the policy that workers must meet; zero for none
+    /// @param policy what workers must meet; without measurements the version is open to every worker, for good
     /// @param price wei per agreeing worker, at least 1: the stake at risk is a multiple of it
     /// @param uri where the package can be had, at most 512 bytes
-    function publish(bytes32 manifestHash, bytes32 policyHash, uint88 price, string calldata uri)
+    function publish(bytes32 manifestHash, Policy calldata policy, uint72 price, string calldata uri)
         external
         returns (VersionId version);
 
     /// @notice Changes the price of later jobs; requests already posted keep theirs.
-    function setPrice(VersionId version, uint88 price) external;
+    function setPrice(VersionId version, uint72 price) external;
+
+    /// @notice Replaces a version's policy by one that admits less, never more (ENC-8). Owner only.
+    /// @param current the present policy, which is stored as a hash
+    function narrowPolicy(VersionId version, Policy calldata current, Policy calldata narrower) external;
 
     /// @notice Ends new jobs for a version, for good. Jobs already posted run to their end.
     function deprecate(VersionId version) external;
@@ -75,6 +86,15 @@ interface IModelRegistry {
 
     /// @notice Wei per agreeing worker of a version that takes jobs; reverts for any other.
     function priceOf(VersionId version) external view returns (uint256 price);
+
+    /// @notice Price, and revision of the policy, of a version that takes jobs; reverts for any other.
+    function offerOf(VersionId version) external view returns (uint256 price, uint16 policyRevision);
+
+    /// @notice Revision of a version's policy, zero for an open version. Reverts for one never published.
+    function revisionOf(VersionId version) external view returns (uint16 policyRevision);
+
+    /// @notice Hash and revision of a version's policy, both zero for an open version. Reverts for one never published.
+    function policyOf(VersionId version) external view returns (bytes32 policyHash, uint16 revision);
 
     function version(VersionId id) external view returns (Version memory);
 

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Node} from "../types/Node.sol";
+import {IEnclaves} from "./IEnclaves.sol";
 
 /// @title Registry of workers: their stake, their keys, their exits
 /// @notice A worker registers with stake and two keys, is drawn for jobs in proportion to its aged stake, and gets the
@@ -10,7 +11,7 @@ import {Node} from "../types/Node.sol";
 ///
 ///         Safety rests on: the market's address being right at deployment. Nothing here has an owner, and nothing can
 ///         be paused. Liveness rests on nothing: every wei is withdrawn by the worker that put it there.
-interface INodeRegistry {
+interface INodeRegistry is IEnclaves {
     event NodeRegistered(address indexed worker, uint32 leaf, string endpoint, bytes32 hpkeKey, address signer);
     event StakeAdded(address indexed worker, uint256 amount, uint256 stake);
     event KeysReplaced(address indexed worker, uint32 keyEpoch, bytes32 hpkeKey, address signer);
@@ -49,7 +50,8 @@ interface INodeRegistry {
     /// @notice Adds the attached wei to the caller's stake; they count in draws from the next epoch on.
     function topUp() external payable;
 
-    /// @notice Replaces both keys. Jobs delivered before keep the old ones, so a worker keeps those until they end.
+    /// @notice Replaces both keys and ends the attestation (ENC-3). Jobs delivered before keep the old ones, so a worker keeps
+    ///         those until they end; until then it can replace the new ones only while none of its stake is locked (ENC-9).
     function replaceKeys(bytes32 hpkeKey, address signer) external;
 
     function setEndpoint(string calldata endpoint) external;

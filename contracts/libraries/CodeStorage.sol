@@ -15,6 +15,7 @@ library CodeStorage {
     uint256 private constant INIT = 0x61_0000_80_60_0a_5f_39_5f_f3;
     /// @dev MSTORE of the selector of `pending()`; STATICCALL of the creator with it; RETURN of what it returned.
     bytes private constant ASKING = hex"63e20ccec35f525f5f6004601c335afa3d5f5f3e3d5ff3";
+    bytes32 private constant ASKING_HASH = keccak256(hex"63e20ccec35f525f5f6004601c335afa3d5f5f3e3d5ff3");
 
     /// @notice Stores `data` and returns where.
     function write(bytes memory data) internal returns (address store) {
@@ -44,7 +45,7 @@ library CodeStorage {
 
     /// @notice Where `writeKeyed` stores.
     function keyed(bytes32 key) internal view returns (address store) {
-        bytes32 codeHash = keccak256(ASKING);
+        bytes32 codeHash = ASKING_HASH;
         assembly ("memory-safe") {
             let free := mload(0x40)
             mstore(free, or(shl(160, 0xff), address()))

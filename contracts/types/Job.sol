@@ -26,15 +26,17 @@ enum RefundReason {
 /// @param state where the job stands
 /// @param seats k
 /// @param quorum q
-/// @param flags bits of JobLib: PUBLISHED, UNPUBLISHABLE, PROVED
+/// @param flags bits of JobLib: PUBLISHED, UNPUBLISHABLE, PROVED, ATTESTED, ENROLLED
 /// @param committed seats that committed, bit i for seat i
 /// @param revealed seats that revealed
 /// @param excused seats that owe nothing: vacant at the draw, or refused with a reason
 /// @param deadline Unix second at which the present state lapses
 /// @param seedBlock number of the block whose prevrandao enters the seed
+/// @param deliveredAt Unix second of the delivery; 0 before
 /// @param pricePerSeat wei that each agreeing worker earns
 /// @param requester who paid
 /// @param lockEach wei of stake at risk per seat
+/// @param charged seats that earned the fault fee by a signed refusal (SIG-2)
 /// @param digest Ready and later: hash of the committee; Settled: the output commitment, or at level PROVED
 ///               the digest of the output
 struct Job {
@@ -46,10 +48,12 @@ struct Job {
     uint16 revealed;
     uint16 excused;
     uint40 deadline;
-    uint40 seedBlock;
-    uint96 pricePerSeat;
+    uint32 seedBlock;
+    uint32 deliveredAt;
+    uint72 pricePerSeat;
     address requester;
-    uint96 lockEach;
+    uint80 lockEach;
+    uint16 charged;
     bytes32 digest;
 }
 
@@ -60,13 +64,17 @@ library JobLib {
     uint8 internal constant UNPUBLISHABLE = 2;
     /// @dev Of level PROVED: one seat, which a proof settles.
     uint8 internal constant PROVED = 4;
+    /// @dev Of level ATTESTED: one seat, which a signed answer settles.
+    uint8 internal constant ATTESTED = 8;
+    /// @dev For a version with a policy: drawn from enrolled workers.
+    uint8 internal constant ENROLLED = 16;
 
-    /// @notice Writes all that changes after the request: slot 0, in the order of the struct, and the digest. Copying the
+    /// @notice Writes all that changes after the request but `charged`: slot 0, in the order of the struct, and the digest. Copying the
     ///         struct would write slot 0 once per field.
     function save(Job storage self, Job memory j) internal {
         uint256 slot0 = uint256(j.state) | uint256(j.seats) << 8 | uint256(j.quorum) << 16 | uint256(j.flags) << 24
             | uint256(j.committed) << 32 | uint256(j.revealed) << 48 | uint256(j.excused) << 64 | uint256(j.deadline)
-            << 80 | uint256(j.seedBlock) << 120 | uint256(j.pricePerSeat) << 160;
+            << 80 | uint256(j.seedBlock) << 120 | uint256(j.deliveredAt) << 152 | uint256(j.pricePerSeat) << 184;
         assembly ("memory-safe") {
             sstore(self.slot, slot0)
         }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-/// @notice One worker's place in the registry. Slots 0 and 2 are packed; a draw and a lock touch slot 0 alone.
+/// @notice One worker's place in the registry.
 /// @param stake wei deposited and not yet slashed or withdrawn
 /// @param locked wei of `stake` at risk in unfinished jobs
-/// @param keyEpoch number of times the keys were replaced
+/// @param keyEpoch number of times the keys were replaced, or attested anew after a lapse (ENC-2)
 /// @param leaf place in the stake tree, plus one; 0 means never registered
-/// @param hpkeKey X25519 public key to which input keys are sealed
+/// @param hpkeKey X25519 public key to which input keys for open versions are sealed
 /// @param signer address of the key that signs results
 /// @param exitAt Unix second from which the stake may be withdrawn; 0 while the worker has announced no exit
 /// @param endpoint where the worker answers, as a URL; free text that no contract reads
@@ -17,19 +17,85 @@ struct Node {
     uint32 leaf;
     bytes32 hpkeKey;
     address signer;
-    uint40 exitAt;
+    uint32 exitAt;
     string endpoint;
 }
 
-using NodeLib for Node global;
+/// @notice A node as it is stored. A lock touches slot 0 alone, who signs stands in slot 2, and attesting the same keys again
+///         writes slot 3 alone.
+/// @param replacedAt Unix second at which the signer last changed while stake was locked; 0 if none was at the last change
+/// @param evidenceTag first 24 bytes of the hash of the worker's Evidence; zero if it was never attested or gave its place back
+/// @param attestedUntil Unix second at which the attestation ends; 0 without one, 1 after a revocation
+/// @param challengeBlock number of the block whose hash the last quote answers; 1 before the first
+struct Place {
+    uint96 stake;
+    uint96 locked;
+    uint32 leaf;
+    bytes32 hpkeKey;
+    address signer;
+    uint32 keyEpoch;
+    uint32 exitAt;
+    uint32 replacedAt;
+    bytes24 evidenceTag;
+    uint32 attestedUntil;
+    uint32 challengeBlock;
+    string endpoint;
+}
 
-library NodeLib {
+using PlaceLib for Place global;
+
+library PlaceLib {
     /// @notice Wei that no job has locked.
-    function free(Node storage self) internal view returns (uint96) {
+    function free(Place storage self) internal view returns (uint96) {
         return self.stake - self.locked;
     }
 
-    function exiting(Node storage self) internal view returns (bool) {
+    /// @notice From slot 2, at once. Whoever ever registered has a signer.
+    function membership(Place storage self) internal view returns (address signer, uint32 exitAt) {
+        uint256 slot2;
+        assembly ("memory-safe") {
+            slot2 := sload(add(self.slot, 2))
+        }
+        return (address(uint160(slot2)), uint32(slot2 >> 192));
+    }
+
+    function exiting(Place storage self) internal view returns (bool) {
         return self.exitAt != 0;
+    }
+
+    /// @notice Reads slot 3 at once.
+    function attestation(Place storage self)
+        internal
+        view
+        returns (bytes24 evidenceTag, uint32 attestedUntil, uint32 challengeBlock)
+    {
+        uint256 slot3;
+        assembly ("memory-safe") {
+            slot3 := sload(add(self.slot, 3))
+        }
+        return (bytes24(uint192(slot3)), uint32(slot3 >> 192), uint32(slot3 >> 224));
+    }
+
+    /// @notice Writes slot 3 at once; field by field it would be written three times.
+    function setAttestation(Place storage self, bytes24 evidenceTag, uint32 until, uint32 challengeBlock) internal {
+        // The first field has the lowest bits.
+        uint256 slot3 = uint192(evidenceTag) | uint256(until) << 192 | uint256(challengeBlock) << 224;
+        assembly ("memory-safe") {
+            sstore(add(self.slot, 3), slot3)
+        }
+    }
+
+    /// @notice What the world is shown: all but the attestation.
+    function node(Place storage self) internal view returns (Node memory) {
+        return Node({
+            stake: self.stake,
+            locked: self.locked,
+            keyEpoch: self.keyEpoch,
+            leaf: self.leaf,
+            hpkeKey: self.hpkeKey,
+            signer: self.signer,
+            exitAt: self.exitAt,
+            endpoint: self.endpoint
+        });
     }
 }

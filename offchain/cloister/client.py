@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import structlog
@@ -25,10 +25,11 @@ from cloister.chain.call import Call
 from cloister.chain.connection import Confirmations, Connection
 from cloister.chain.errors import ContractError
 from cloister.chain.market import Market, Parameters
-from cloister.chain.models import Models, RegisteredCircuit
-from cloister.chain.nodes import Nodes
+from cloister.chain.models import Models, RegisteredCircuit, Version
+from cloister.chain.nodes import Eligibility, Nodes
 from cloister.chain.sender import Receipt, Sender, TransactionFailed
 from cloister.chain.verifiers import Verifiers
+from cloister.domain.attested import Policy
 from cloister.domain.commitments import (
     NO_PROOF,
     JobContext,
@@ -52,6 +53,7 @@ from cloister.fixedpoint import Package, decode_input, decode_output, encode_inp
 from cloister.fixedpoint.limits import MAX_MANIFEST_BYTES
 from cloister.fixedpoint.manifest import Manifest
 from cloister.proved import ProofSystem, check_proof, masked_bytes, proof_system
+from cloister.recipients import Recipients
 from cloister.sealing.envelope import TAG_BYTES, encrypt_input
 from cloister.sealing.errors import SealError, UnusableKey
 from cloister.sealing.hpke import OVERHEAD_BYTES, open_sealed, seal
@@ -98,6 +100,17 @@ class StillRunning(CloisterError):
     """A job was not over when the wait ended."""
 
 
+class Publishable(Protocol):
+    """A package, open or sealed: its manifest, what the manifest's hash fixes, and what stores must hold."""
+
+    @property
+    def digest(self) -> bytes: ...
+    @property
+    def manifest_bytes(self) -> bytes: ...
+    def blobs(self) -> Iterable[bytes]:
+        """Everything but the manifest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The end of a job.
@@ -122,6 +135,7 @@ class Client:
     nodes: Nodes
     models: Models
     verifiers: Verifiers
+    recipients: Recipients
     sender: Sender
     blobs: BlobStores
     journal: Journal
@@ -142,32 +156,45 @@ class Client:
 
     # The model owner's part
 
-    def publish(self, package: Package, price: int, uri: str = "") -> VersionId:
+    def publish(self, package: Publishable, price: int, uri: str = "", policy: Policy | None = None) -> VersionId:
         """Stores a package and registers it for `price` wei per agreeing worker; returns the version's id.
 
-        Publishing the same package again stores it again and returns the same id.
+        Publishing the same package again stores it again and returns the same id. `policy` says which enclaves may
+        run it; without one every worker may.
         """
         version = version_id(self.connection.chain_id, self.models.address, self.account, package.digest)
-        self.blobs.put(package.weights_bytes)
+        for blob in package.blobs():
+            self.blobs.put(blob)
         manifest = self.blobs.put(package.manifest_bytes)
+        call = self.models.publish(manifest, price, uri, policy or Policy())
         try:
-            self.sender.transact(f"publish:{hexed(version)}", self.models.publish(manifest, price, uri))
+            self.sender.transact(f"publish:{hexed(version)}", call)
         except ContractError as error:
             if error.name != "ModelRegistry_AlreadyPublished":
                 raise
         return version
 
-    def publish_provable(self, package: Package, price: int, uri: str = "", verifier: int | None = None) -> VersionId:
+    def publish_provable(
+        self,
+        package: Package,
+        price: int,
+        uri: str = "",
+        verifier: int | None = None,
+        policy: Policy | None = None,
+        sealed: Publishable | None = None,
+    ) -> VersionId:
         """Publishes a package whose manifest names a circuit, and registers that for proved jobs.
 
         The proof about the weights is made before anything is sent. `verifier` is another one than this client's.
+        `sealed` is the same package sealed, which is published in its place.
 
         Raises NoProofs and ProofSystemMissing, and what the proof system raises for a model that it cannot carry. Doing
         it again changes nothing, or does what was left.
         """
-        version = version_id(self.connection.chain_id, self.models.address, self.account, package.digest)
-        registration = self._registration(package, version, verifier)
-        self.publish(package, price, uri)
+        published = sealed or package
+        version = version_id(self.connection.chain_id, self.models.address, self.account, published.digest)
+        registration = self._registration(package, published.manifest_bytes, version, verifier)
+        self.publish(published, price, uri, policy)
         if registration is not None:
             self.sender.transact(f"register-circuit:{hexed(version)}", registration)
         return version
@@ -199,11 +226,12 @@ class Client:
         published = self.models.version(version)
         if published.deprecated:
             raise InvalidInput(f"Model version {hexed(version)} takes no more jobs.", "`cloister models` lists others.")
+        self.recipients.check_before_payment(published, assurance)
         manifest = self.manifest(version)
         plaintext = encode_input(rows, manifest)
         self._check_output(manifest, assurance, len(rows))
         circuit = self._circuit(version, manifest, verifier) if assurance.proved else None
-        self._check_workers(assurance, published.price * self.parameters.stake_ratio)
+        self._check_workers(published, assurance, published.price * self.parameters.stake_ratio)
 
         root = new_secret()
         derived = JobSecrets.from_root(root)
@@ -405,7 +433,7 @@ class Client:
             )
         return circuit
 
-    def _registration(self, package: Package, version: VersionId, verifier: int | None) -> Call | None:
+    def _registration(self, package: Package, manifest: bytes, version: VersionId, verifier: int | None) -> Call | None:
         """Makes a version provable; None when it is."""
         number = self.verifier if verifier is None else verifier
         if package.manifest.circuit is None:
@@ -423,9 +451,7 @@ class Client:
         context = weights_context(self.connection.chain_id, self.models.address, version)
         registered = RegisteredCircuit(number, model.circuit.digest, model.digest)
         proof = proofs.prove_weights(model, context)
-        return self.models.register_circuit(
-            version, package.manifest_bytes, registered, model.circuit.descriptor, proof
-        )
+        return self.models.register_circuit(version, manifest, registered, model.circuit.descriptor, proof)
 
     def _unmask(self, job: Job, manifest: Manifest, job_secret: bytes) -> Result:
         """The output of a proved job. The proof is checked here, too: the endpoint is taken at its word for nothing."""
@@ -452,38 +478,68 @@ class Client:
         outputs = proofs.unmask(circuit, rows, job.proved.masked, job_secret)
         return _labelled(job, manifest, outputs, proof_checked=sent is not None)
 
-    def _check_workers(self, assurance: Assurance, lock_each: int) -> None:
-        epoch = self.nodes.epoch_of(self.connection.head().number)
-        trial = self.nodes.draw(secrets.token_bytes(32), assurance.seats, epoch, lock_each)
+    def _check_workers(self, published: Version, assurance: Assurance, lock_each: int) -> None:
+        head = self.connection.head()
+        trial = self._draw(published, secrets.token_bytes(32), assurance, head.number, head.timestamp, lock_each)
         seated = sum(worker != NOBODY for worker in trial)
         if seated < assurance.quorum:
             raise NotEnoughWorkers(
                 f"{assurance} needs {assurance.quorum} workers; {seated} can be drawn now.",
-                "Wait until stake has aged by one epoch or locked stake is free (`cloister nodes`), or ask for fewer.",
+                "Wait until stake has aged by one epoch or locked stake is free (`cloister nodes`), or ask for fewer."
+                if published.open
+                else "Wait until enclaves have enrolled for the version and an epoch has passed (`cloister nodes`).",
             )
 
     def _deliver(self, job: Job) -> None:
         derived = self._secrets(job)
         header, prevrandao = self.connection.header(job.seed_block)
-        epoch = self.nodes.epoch_of(job.seed_block - self.parameters.seed_delay)
         drawn = seed(job.job_id, prevrandao, derived.seed_secret)
         lock_each = job.request.price_per_seat * self.parameters.stake_ratio
-        committee = self.nodes.draw(drawn, job.request.assurance.seats, epoch, lock_each)
-        keys = self._seal_keys(job, committee, derived.job_secret)
+        version = self.models.version(job.request.version)
+        requested_in, requested_at = job.seed_block - self.parameters.seed_delay, self._requested_at(job)
+        committee = self._draw(version, drawn, job.request.assurance, requested_in, requested_at, lock_each)
+        keys = self._seal_keys(job, version, committee, derived.job_secret)
         call = self.market.deliver(job.request, derived.seed_secret, header, committee_hash(committee), keys)
         self.sender.transact(_intent("deliver", job.job_id), call)
         log.info("keys delivered", job=hexed(job.job_id), committee=[w for w in committee if w != NOBODY])
 
-    def _seal_keys(self, job: Job, committee: Sequence[Address], job_secret: bytes) -> list[bytes]:
+    def _draw(
+        self,
+        version: Version,
+        drawn_from: bytes,
+        assurance: Assurance,
+        requested_in: int,
+        requested_at: int,
+        lock_each: int,
+    ) -> tuple[Address, ...]:
+        """The committee of a job that was requested in block `requested_in`, at Unix second `requested_at`."""
+        epoch = self.nodes.epoch_of(requested_in)
+        if version.open:
+            return self.nodes.draw(drawn_from, assurance.seats, epoch, lock_each)
+        last, prompt = self._deadlines()
+        eligible = Eligibility(version.version_id, version.policy_revision, requested_at, last, prompt)
+        return self.nodes.draw_enrolled(drawn_from, assurance.seats, epoch, lock_each, eligible)
+
+    def _deadlines(self) -> tuple[int, int]:
+        """Unix seconds that attestations and prompt keys must reach in a job that is delivered now (ENC-10)."""
+        p = self.parameters
+        prompt = self.connection.head().timestamp + 2 * p.commit_window + p.publish_window
+        return prompt + p.reveal_window, prompt
+
+    def _requested_at(self, job: Job) -> int:
+        return job.deadline - self.parameters.deliver_window
+
+    def _seal_keys(self, job: Job, version: Version, committee: Sequence[Address], job_secret: bytes) -> list[bytes]:
+        """One sealed key per seated worker. Raises UntrustedWorker before the first is made (PROMPT-3)."""
         context = self._context(job.job_id)
+        policy = self.models.policy(version)
+        last, outlasts = self._deadlines()
+        targets = [(w, self.recipients.key_for(w, policy, last, outlasts)) for w in committee if w != NOBODY]
         keys = []
-        for worker in committee:
-            if worker == NOBODY:
-                continue
-            node = self.nodes.node(worker)
-            info = context.sealed_key_info(job.requester, job.request, worker, node.key_epoch)
+        for worker, target in targets:
+            info = context.sealed_key_info(job.requester, job.request, worker, target.epoch, prompt=target.prompt)
             try:
-                keys.append(seal(job_secret, node.hpke_key, info))
+                keys.append(seal(job_secret, target.key, info))
             except UnusableKey:
                 # Its own doing; the seat stays useless to it and the others must not wait.
                 keys.append(secrets.token_bytes(SEALED_KEY_BYTES))

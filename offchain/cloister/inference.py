@@ -5,16 +5,19 @@ Nothing here touches the chain or the journal, so that it can move into an encla
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import Protocol
 
 from cloister.domain.answer import Answer, CannotServe, CiphertextMissing, RefusalReason
-from cloister.domain.commitments import FIRST_ROUND, NO_PROOF, JobContext, input_binding, input_commitment
-from cloister.domain.ids import Address, BlobId, VersionId, hexed
+from cloister.domain.commitments import NO_PROOF, JobContext, input_binding, input_commitment
+from cloister.domain.ids import Address, BlobId, JobId, VersionId, hexed
 from cloister.domain.job import Job
 from cloister.domain.request import MAX_SEALED_OUTPUT
+from cloister.domain.typed import result_digest
 from cloister.fixedpoint import (
     InvalidModelInput,
     InvalidPackage,
@@ -69,11 +72,21 @@ def fetch_package(blobs: BlobStores, manifest_id: BlobId) -> Package:
     return Package.from_bytes(manifest, weights, digest=manifest_id)
 
 
+class AnswerKeys(Protocol):
+    """What a worker answers with once an input is open."""
+
+    def salt(self, job_id: JobId) -> bytes:
+        """32 bytes that blind the commitment to a job."""
+
+    def sign(self, digest: bytes) -> bytes:
+        """65 bytes by the registered result key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What a worker has in hand once it has opened a job. The text form shows no secret and no input."""
 
-    keys: WorkerKeys = field(repr=False)
+    keys: AnswerKeys = field(repr=False)
     job_secret: bytes = field(repr=False)
     package: Package
     plaintext: bytes = field(repr=False)
@@ -84,27 +97,25 @@ class Opened:
         return len(self.plaintext) // (4 * prod(self.package.manifest.input.shape))
 
 
-class PlainInference:
-    """Runs jobs in this process, for worker `me`.
+class Inference(ABC):
+    """Runs jobs for worker `me`. Where keys, packages and inputs come from is for the kinds of it to say."""
 
-    `keys_of` lists (key epoch, keys) with which sealed input keys may have been made, newest first.
-    """
-
-    def __init__(
-        self,
-        chain_id: int,
-        market: Address,
-        me: Address,
-        keys_of: Callable[[], Sequence[tuple[int, WorkerKeys]]],
-        packages: PackageCache,
-        blobs: BlobStores,
-    ) -> None:
+    def __init__(self, chain_id: int, market: Address, me: Address) -> None:
         self._chain_id = chain_id
         self._market = market
         self.me = me
-        self._keys_of = keys_of
-        self._packages = packages
-        self._blobs = blobs
+
+    @abstractmethod
+    def open_key(self, job: Job) -> tuple[AnswerKeys, bytes]:
+        """What to answer with, and the job secret (32 bytes). Raises CannotServe."""
+
+    @abstractmethod
+    def package(self, version: VersionId) -> Package:
+        """The package of a version. Raises CannotServe."""
+
+    @abstractmethod
+    def ciphertext(self, job: Job) -> bytes:
+        """The encrypted input. Raises CiphertextMissing when no store has it."""
 
     def answer(self, job: Job) -> Answer:
         """The commitment to the model's output on the job's input, and its opening.
@@ -119,9 +130,10 @@ class PlainInference:
         self._seal(b"", job, b"")
         output = self.run(opened.package, opened.plaintext)
         committed = context.output_commitment(output_secret(opened.job_secret), output)
-        salt = opened.keys.salt(job.job_id, FIRST_ROUND)
+        salt = opened.keys.salt(job.job_id)
         sealed = self._seal(output, job, context.sealed_output_info(self.me, committed))
-        return Answer(context.commitment(self.me, committed, salt), committed, salt, sealed)
+        signature = opened.keys.sign(result_digest(self._chain_id, self._market, job.job_id, committed, sealed))
+        return Answer(context.commitment(self.me, committed, salt), committed, salt, sealed, signature)
 
     def context(self, job: Job) -> JobContext:
         """Where the job lives."""
@@ -132,8 +144,8 @@ class PlainInference:
 
         Raises CannotServe with the reason to refuse for, and CiphertextMissing when no store has the input.
         """
-        keys, job_secret = self._open_key(job)
-        package = self._package(job.request.version)
+        keys, job_secret = self.open_key(job)
+        package = self.package(job.request.version)
         return Opened(keys, job_secret, package, self._decrypt(job, job_secret))
 
     def check_commitment(self, job: Job, opened: Opened, circuit_input: bytes = NO_PROOF) -> bytes:
@@ -174,7 +186,35 @@ class PlainInference:
             message = f"The response key cannot be used: {error.message}"
             raise CannotServe(RefusalReason.OTHER, message) from None
 
-    def _open_key(self, job: Job) -> tuple[WorkerKeys, bytes]:
+    def _decrypt(self, job: Job, job_secret: bytes) -> bytes:
+        try:
+            return decrypt_input(self.ciphertext(job), job_secret, job.request.version)
+        except SealError as error:
+            raise CannotServe(RefusalReason.COMMITMENT_MISMATCH, error.message) from None
+
+
+class PlainInference(Inference):
+    """Runs jobs in this process, which anybody who controls the machine can look into.
+
+    `keys_of` lists (key epoch, keys) with which sealed input keys may have been made, newest first.
+    """
+
+    def __init__(
+        self,
+        chain_id: int,
+        market: Address,
+        me: Address,
+        keys_of: Callable[[], Sequence[tuple[int, WorkerKeys]]],
+        packages: PackageCache,
+        blobs: BlobStores,
+    ) -> None:
+        super().__init__(chain_id, market, me)
+        self._keys_of = keys_of
+        self._packages = packages
+        self._blobs = blobs
+
+    def open_key(self, job: Job) -> tuple[AnswerKeys, bytes]:
+        """See Inference."""
         sealed = job.sealed_key_for(self.me)
         for key_epoch, keys in self._keys_of():
             info = self.context(job).sealed_key_info(job.requester, job.request, self.me, key_epoch)
@@ -188,20 +228,16 @@ class PlainInference:
             RefusalReason.SEALED_KEY_DOES_NOT_OPEN, "The sealed key opens under none of this worker's keys."
         )
 
-    def _package(self, version: VersionId) -> Package:
+    def package(self, version: VersionId) -> Package:
+        """See Inference."""
         try:
             return self._packages.get(version)
         except (*UNREADABLE, InvalidPackage, RangeExceeded) as error:
             message = f"Model version {hexed(version)} cannot be used: {error.message}"
             raise CannotServe(RefusalReason.MODEL_UNAVAILABLE, message) from error
 
-    def _decrypt(self, job: Job, job_secret: bytes) -> bytes:
-        try:
-            return decrypt_input(self._ciphertext(job), job_secret, job.request.version)
-        except SealError as error:
-            raise CannotServe(RefusalReason.COMMITMENT_MISMATCH, error.message) from None
-
-    def _ciphertext(self, job: Job) -> bytes:
+    def ciphertext(self, job: Job) -> bytes:
+        """See Inference."""
         if job.ciphertext is not None:
             return job.ciphertext
         try:

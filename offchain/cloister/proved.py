@@ -17,15 +17,15 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from cloister.chain.models import RegisteredCircuit
 from cloister.domain.answer import CannotServe, ProvedAnswer, RefusalReason
-from cloister.domain.commitments import JobContext, circuit_input, input_commitment
+from cloister.domain.commitments import JobContext, circuit_input, input_commitment, masked_output
 from cloister.domain.errors import CloisterError
 from cloister.domain.ids import JobId, VersionId, hexed
 from cloister.domain.job import Job
 from cloister.domain.request import MAX_MASKED
+from cloister.domain.typed import result_digest
 from cloister.fixedpoint import InvalidModelInput, Manifest, Package, decode_input, decode_output
-from cloister.inference import Opened, PlainInference
+from cloister.inference import Inference, Opened
 
 if TYPE_CHECKING:
     from cloister.proving import Circuit, CommittedModel, JobProof, Statement
@@ -40,6 +40,17 @@ KEPT = 16
 
 class ProofSystemMissing(CloisterError):
     """What proofs are made with is not installed here."""
+
+
+class Registered(Protocol):
+    """What proofs about a version are checked against: see `cloister.chain.models.RegisteredCircuit`."""
+
+    @property
+    def verifier(self) -> int: ...
+    @property
+    def circuit(self) -> bytes: ...
+    @property
+    def weights(self) -> bytes: ...
 
 
 class ProofSystem(Protocol):
@@ -123,8 +134,8 @@ class ProvedInference:
 
     def __init__(
         self,
-        plain: PlainInference,
-        circuit_of: Callable[[VersionId], RegisteredCircuit | None],
+        plain: Inference,
+        circuit_of: Callable[[VersionId], Registered | None],
         is_removed: Callable[[int], bool],
         trusted: int | None,
         proofs: Callable[[], ProofSystem] = proof_system,
@@ -153,6 +164,10 @@ class ProvedInference:
         if task.exception() is not None:
             del self._tasks[job.job_id]
         return task.result()
+
+    def is_begun(self, job_id: JobId) -> bool:
+        """Whether `prove` has been called for a job, and its proof is being made or at hand."""
+        return job_id in self._tasks
 
     def _start(self, job: Job) -> Future[ProvedAnswer]:
         registered = self._circuit_of(job.request.version)
@@ -184,7 +199,7 @@ class ProvedInference:
         Thread(target=run, name="prover", daemon=True).start()
         return task
 
-    def make(self, job: Job, opened: Opened, registered: RegisteredCircuit) -> ProvedAnswer:
+    def make(self, job: Job, opened: Opened, registered: Registered) -> ProvedAnswer:
         """The proof itself. Raises CannotServe."""
         try:
             proofs = self._proofs()
@@ -208,7 +223,13 @@ class ProvedInference:
         proved = proofs.prove_job(model, rows, context, opened.job_secret)
         if not np.array_equal(proved.outputs, expected) or (proved.input_digest, proved.pad_digest) != digests:
             raise CannotServe(RefusalReason.OTHER, "The prover and the model differ: this is a defect of Cloister.")
-        return ProvedAnswer(binding, *digests, proved.masked, proved.proof)
+        signature = self.sign(job, opened, proved.pad_digest, proved.masked)
+        return ProvedAnswer(binding, *digests, proved.masked, proved.proof, signature)
+
+    def sign(self, job: Job, opened: Opened, pad_digest: bytes, masked: bytes) -> bytes:
+        """The Result signature over a masked output (SIG-1)."""
+        where, output = self._plain.context(job), masked_output(pad_digest, masked)
+        return opened.keys.sign(result_digest(where.chain_id, where.market, job.job_id, output, masked))
 
     def _committed(self, proofs: ProofSystem, version: VersionId, package: Package) -> CommittedModel:
         if self._model is None or self._model[0] != version:

@@ -72,10 +72,13 @@ class Desk(Protocol):
 
     def commit(self, job: Job, commitment: bytes) -> None: ...
     def reveal(self, job: Job, answer: Answer) -> None: ...
+    def answer(self, job: Job, answer: Answer) -> None: ...
     def prove(self, job: Job, answer: ProvedAnswer) -> None:
         """Raises ProofRefused when the market would not take the proof."""
 
-    def refuse(self, job: Job, reason: RefusalReason) -> None: ...
+    def refuse(self, job: Job, reason: RefusalReason, signature: bytes) -> None:
+        """`signature` is the enclave's, or empty: with it the requester pays for some reasons (SIG-2)."""
+
     def demand(self, job: Job) -> None: ...
     def close(self, job: Job) -> None: ...
     def progress(self, job_id: JobId) -> Progress:
@@ -144,26 +147,32 @@ class Worker:
     _given_up: dict[tuple[JobId, Action], Head] = field(default_factory=dict)
     """Steps that failed, with the newest block at the time."""
 
+    @property
+    def ready(self) -> bool:
+        """True: its keys were registered before it started."""
+        return True
+
     def step(self) -> bool:
         """Takes in what is new and does what there is to do; returns whether anything happened."""
         changed = self._look()
         tried: set[tuple[JobId, Action]] = set()
         # Work takes long. The worker looks up after each job, so that no reveal waits for a queue of work.
         while (work := self._quick_steps(tried)) is not None:
-            self._advance(work, Action.WORK, tried)
+            job, action = work
+            self._advance(job, action, tried)
             self._look()
         return changed or bool(tried)
 
-    def _quick_steps(self, tried: set[tuple[JobId, Action]]) -> Job | None:
-        """Does all that is due but work; returns the job whose work is most urgent."""
-        work: list[Job] = []
+    def _quick_steps(self, tried: set[tuple[JobId, Action]]) -> tuple[Job, Action] | None:
+        """Does all that is due but work; returns the most urgent of that."""
+        work: list[tuple[Job, Action]] = []
         for job in [job for job in self.ledger if not job.over and self.me in job.committee]:
             action = self._next(job, tried)
-            if action is Action.WORK:
-                work.append(job)
+            if action in (Action.WORK, Action.ANSWER):
+                work.append((job, action))
             elif action is not None:
                 self._advance(job, action, tried)
-        return min(work, key=lambda job: job.deadline, default=None)
+        return min(work, key=lambda one: one[0].deadline, default=None)
 
     def _next(self, job: Job, tried: set[tuple[JobId, Action]]) -> Action | None:
         if self._head is None:
@@ -228,7 +237,9 @@ class Worker:
     def _perform(self, action: Action, job: Job) -> None:
         match action:
             case Action.WORK:
-                self._work(job)
+                self._work(job, self._commit)
+            case Action.ANSWER:
+                self._work(job, self.desk.answer)
             case Action.PROVE:
                 self._prove(job)
             case Action.REVEAL:
@@ -238,7 +249,7 @@ class Worker:
             case Action.CLOSE:
                 self.desk.close(job)
 
-    def _work(self, job: Job) -> None:
+    def _work(self, job: Job, send: Callable[[Job, Answer], None]) -> None:
         answer = self.memory.answer(job.job_id)
         if answer is None:
             try:
@@ -247,6 +258,9 @@ class Worker:
                 self._decline(job, error)
                 return
             self.memory.remember(job.job_id, answer)
+        send(job, answer)
+
+    def _commit(self, job: Job, answer: Answer) -> None:
         self.desk.commit(job, answer.commitment)
 
     def _prove(self, job: Job) -> None:
@@ -271,13 +285,13 @@ class Worker:
         """Refuses the seat, or demands the ciphertext if that is all that is missing."""
         if isinstance(error, CannotServe):
             log.warning("seat refused", job=hexed(job.job_id), reason=error.reason.name.lower(), error=str(error))
-            self.desk.refuse(job, error.reason)
+            self.desk.refuse(job, error.reason, error.signature)
             return
         log.warning("ciphertext missing", job=hexed(job.job_id), error=str(error))
         if job.request.ciphertext_size <= MAX_PUBLISHED:
             self.desk.demand(job)
         else:
-            self.desk.refuse(job, RefusalReason.CIPHERTEXT_UNAVAILABLE)
+            self.desk.refuse(job, RefusalReason.CIPHERTEXT_UNAVAILABLE, b"")
 
     def _answer(self, job: Job) -> Answer:
         return self._tried(self.inference.answer, job)

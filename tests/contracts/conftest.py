@@ -8,7 +8,9 @@ from brownie import chain, web3
 from eth_abi import encode
 from eth_utils import keccak
 from hexbytes import HexBytes
-from reference import commitments, header, statements
+from reference import commitments, enclaves, header, statements
+from reference.attestations import Limits
+from reference.enclaves import Policy, Report
 from reference.market import Parameters
 from reference.statements import Circuit, Statement
 
@@ -29,6 +31,9 @@ PARAMETERS = Parameters(
 EPOCH_LENGTH = 40
 EXIT_DELAY = 7200
 MINIMUM_STAKE = 10**17
+LIMITS = Limits(attestation_period=20_000, prompt_lifetime=12_000, identities_per_platform=3)
+MEASUREMENTS = tuple(sorted(keccak(text=name) for name in ("an enclave", "the enclave before")))
+POLICY = Policy(MEASUREMENTS, 0b11, development=True)
 DESCRIPTOR = b"a circuit"
 BINDING, POINTS, PAD = (keccak(text=name) for name in ("binding", "points of the input", "points of the pad"))
 INPUT = statements.input_digest(statements.COMMITTED, 0, POINTS, bytes(32))
@@ -45,37 +50,69 @@ def mock_weights_proof(circuit: bytes, weights: bytes, context: bytes) -> bytes:
 
 
 class Deployment:
-    """The contracts, wired to each other, and two published versions, one of them with a circuit."""
+    """The contracts, wired to each other, and four versions: with a circuit and without, with a policy and without."""
 
-    def __init__(self, owner, NodeRegistry, ModelRegistry, JobMarket, ProofVerifiers, MockVerifier):
+    def __init__(self, owner, NodeRegistry, ModelRegistry, JobMarket, ProofVerifiers, MockVerifier, MockQuoteVerifier):
+        self.owner = owner
         self.verifiers = owner.deploy(ProofVerifiers)
         self.verifier = owner.deploy(MockVerifier)
-        market = owner.get_deployment_address(owner.nonce + 2)
-        self.nodes = owner.deploy(NodeRegistry, market, EPOCH_LENGTH, EXIT_DELAY, MINIMUM_STAKE)
         self.models = owner.deploy(ModelRegistry, self.verifiers)
+        self.quotes = owner.deploy(MockQuoteVerifier)
+        market = owner.get_deployment_address(owner.nonce + 1)
+        fixed = (EPOCH_LENGTH, EXIT_DELAY, MINIMUM_STAKE)
+        limits = tuple(vars(LIMITS).values())
+        self.nodes = owner.deploy(NodeRegistry, market, *fixed, self.models, self.quotes, limits)
         p = PARAMETERS
         self.market = owner.deploy(JobMarket, self.nodes, self.models, tuple(vars(p).values()))
         assert self.market.address == market
-        manifest = b"\x11" * 32
-        self.models.publish(manifest, bytes(32), PRICE, "file:///model", {"from": owner})
-        self.version = commitments.version_id(web3.eth.chain_id, self.models.address, owner.address, manifest)
-        assert HexBytes(self.models.versionId(owner, manifest)) == self.version
+        self.version = self.publish(owner, b"\x11" * 32, Policy())
+        self.sealed = self.publish(owner, b"\x12" * 32, POLICY)
         self.verifiers.add(self.verifier, {"from": owner})
         self.provable, self.circuit = self.publish_provable(owner, 1)
+        self.sealed_provable, self.sealed_circuit = self.publish_provable(owner, 1, POLICY)
 
-    def publish_provable(self, owner, number: int) -> tuple[bytes, Circuit]:
-        """A version whose circuit is registered with verifier `number`; other weights for each number."""
-        circuit = Circuit(number, keccak(DESCRIPTOR), keccak(text=f"weights {number}"))
+    def publish(self, owner, manifest_hash: bytes, policy: Policy) -> bytes:
+        self.models.publish(manifest_hash, policy.tuple(), PRICE, "file:///model", {"from": owner})
+        version = commitments.version_id(web3.eth.chain_id, self.models.address, owner.address, manifest_hash)
+        assert HexBytes(self.models.versionId(owner, manifest_hash)) == version
+        return version
+
+    def publish_provable(self, owner, number: int, policy: Policy = Policy()) -> tuple[bytes, Circuit]:  # noqa: B008
+        """A version whose circuit is registered with verifier `number`; other weights for each number and policy."""
+        circuit = Circuit(number, keccak(DESCRIPTOR), keccak(text=f"weights {number} {policy.hash().hex()}"))
         names = {"descriptor": circuit.circuit.hex(), "weights": circuit.weights.hex()}
         manifest = json.dumps({"arithmetic": {}, "circuit": names, "format": "x"}, separators=(",", ":")).encode()
-        manifest_hash = hashlib.sha256(manifest).digest()
-        self.models.publish(manifest_hash, bytes(32), PRICE, "", {"from": owner})
-        version = commitments.version_id(web3.eth.chain_id, self.models.address, owner.address, manifest_hash)
+        version = self.publish(owner, hashlib.sha256(manifest).digest(), policy)
         context = statements.version_context(web3.eth.chain_id, self.models.address, version)
         proof = mock_weights_proof(circuit.circuit, circuit.weights, context)
         args = (version, number, manifest, manifest.index(b',"circuit"'), circuit.circuit, circuit.weights)
         self.models.registerCircuit(*args, DESCRIPTOR, proof, {"from": owner})
         return version, circuit
+
+    def report(self, worker: str, key: bytes, signer: str, platform: bytes) -> Report:
+        """Of a sound enclave, which answers the newest block."""
+        return Report(
+            measurement=MEASUREMENTS[0],
+            platform=platform,
+            status=0,
+            development=False,
+            valid_until=chain.time() + 10 * LIMITS.attestation_period,
+            binding=enclaves.binding(web3.eth.chain_id, self.nodes.address, worker, key, signer),
+            challenge=bytes(HexBytes(chain[-1].hash)),
+        )
+
+    @staticmethod
+    def quote(report: Report) -> tuple[bytes, bytes]:
+        """(quote, certificate) that contracts/mocks/MockQuoteVerifier.sol takes for this report."""
+        return encode(["(bytes32,bytes32,uint8,bool,uint40,bytes32,bytes32)"], [report.tuple()]), report.platform
+
+    @staticmethod
+    def pck(platform: bytes) -> bytes:
+        """The certificate of a platform."""
+        return platform
+
+    def revoke(self, platform: bytes, *, revoked: bool = True) -> None:
+        self.quotes.setRevoked(platform, revoked, {"from": self.owner})
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -95,8 +132,9 @@ def mined_before_brownie_looks():
 
 
 @pytest.fixture(scope="module")
-def deployment(accounts, NodeRegistry, ModelRegistry, JobMarket, ProofVerifiers, MockVerifier):
-    return Deployment(accounts[0], NodeRegistry, ModelRegistry, JobMarket, ProofVerifiers, MockVerifier)
+def deployment(accounts, NodeRegistry, ModelRegistry, JobMarket, ProofVerifiers, MockVerifier, MockQuoteVerifier):
+    contracts = (NodeRegistry, ModelRegistry, JobMarket, ProofVerifiers, MockVerifier, MockQuoteVerifier)
+    return Deployment(accounts[0], *contracts)
 
 
 @pytest.fixture(autouse=True)

@@ -5,32 +5,39 @@ import os
 import random
 from collections import Counter
 
+import signing
 from brownie import chain, web3
 from conftest import (
     BINDING,
     EPOCH_LENGTH,
     EXIT_DELAY,
     INPUT,
+    LIMITS,
     MINIMUM_STAKE,
     PAD,
     PARAMETERS,
+    POLICY,
     PRICE,
     SECRET,
     events_of,
     mock_proof,
     seed_header,
 )
+from enclave_players import EnclavePlayers
 from eth_utils import keccak
 from hexbytes import HexBytes
 from reference import commitments, statements
+from reference.attestations import EnclaveRegistry
 from reference.commitments import NOBODY, Request
+from reference.enclaves import Policies, Policy
 from reference.indexer import rebuild
 from reference.market import BURN, Market, Refused
-from reference.registry import Registry
 from reference.statements import Statement, Verifiers
+from signing import Signers
+from views import Views
 
-STEPS = int(os.environ.get("CLOISTER_STEPS", "450"))
-SEED = int(os.environ.get("CLOISTER_SEED", "20261121"))
+STEPS = int(os.environ.get("CLOISTER_STEPS", "800"))
+SEED = int(os.environ.get("CLOISTER_SEED", "7"))
 CIPHERTEXT = b"an input that nobody reads"
 MASKED = b"the words of an output"
 OUTPUTS = [hashlib.sha256(word).digest() for word in (b"right", b"wrong", b"other")]
@@ -40,7 +47,7 @@ def salt_of(worker: str) -> bytes:
     return hashlib.sha256(worker.encode()).digest()
 
 
-class Lockstep:
+class Lockstep(EnclavePlayers):
     """Random players, honest or not. Every call goes to the model first, then to the chain."""
 
     def __init__(self, deployment, accounts, rng: random.Random):
@@ -53,8 +60,24 @@ class Lockstep:
         self.workers = [account.address for account in accounts[3:9]]
         self.stranger = accounts[9].address
         self.everybody = [account.address for account in accounts[:10]]
-        registry = Registry(EPOCH_LENGTH, EXIT_DELAY, MINIMUM_STAKE)
+        self.signers, self.generation = Signers(), 0
+        self.forger = self.signers.make("forger")
+        self.closed = [deployment.sealed, deployment.sealed_provable]
+        policies = Policies()
+        for version in [deployment.version, deployment.provable]:
+            policies.publish(self.owner, version, Policy(), now=0)
+        for version in self.closed:
+            policies.publish(self.owner, version, POLICY, now=0)
         chain_id = web3.eth.chain_id
+        registry = EnclaveRegistry(
+            EPOCH_LENGTH,
+            EXIT_DELAY,
+            MINIMUM_STAKE,
+            chain_id=chain_id,
+            address=self.nodes.address,
+            limits=LIMITS,
+            policies=policies,
+        )
         self.model = Market(
             chain_id,
             self.market.address,
@@ -62,14 +85,15 @@ class Lockstep:
             registry,
             Verifiers([self.owner]),
             lambda statement, proof: proof == mock_proof(statement),
-            {self.version: PRICE, self.provable: PRICE},
-            {self.provable: deployment.circuit},
+            dict.fromkeys([self.version, self.provable, *self.closed], PRICE),
+            {self.provable: deployment.circuit, deployment.sealed_provable: deployment.sealed_circuit},
         )
         self.now = chain.time()
         self.outputs: dict[tuple[bytes, str], bytes] = {}  # what each worker committed to
         self.headers: dict[int, tuple[bytes, bytes]] = {}
         self.seen: Counter = Counter()
-        contracts = (self.market, self.nodes, self.models, deployment.verifiers)
+        self.views = Views()
+        contracts = (self.market, self.nodes, self.models, deployment.verifiers, deployment.quotes)
         entries = [entry for contract in contracts for entry in contract.abi if entry["type"] == "error"]
         self.errors = {keccak(text=self._signature(entry))[:4] for entry in entries}
         # errors of libraries, which the contracts' ABIs do not list when they come from another contract
@@ -118,29 +142,64 @@ class Lockstep:
     # ---------------------------------------------------------------- comparing
 
     def compare(self, jobs) -> None:
+        """Of jobs only those named; of everything else all."""
+        registry, market = self.model.registry, self.market
+        accounts = [*self.everybody, BURN]
+        epochs = [registry.epoch(chain.height), registry.epoch(chain.height) + 1]
+        questions = [(market.job, job) for job in jobs]
+        questions += [(market.credit, who) for who in accounts]
+        questions += [(self.nodes.totalWeightAt, epoch) for epoch in epochs]
+        questions += [(market,), (self.nodes,)]
+        questions += [(self.nodes.node, who) for who in self.workers]
+        per_worker = [(who, self.enclave_views(who)) for who in self.workers if who in registry.workers]
+        questions += [view for _, views in per_worker for view in views]
+        answers = iter(self.views.ask(questions))
+
         for job in jobs:
-            record = self.market.job(job).dict()
-            record["digest"] = bytes(HexBytes(record["digest"]))
-            assert record == self.model.jobs[job].record(PARAMETERS)
+            assert next(answers) == self.model.jobs[job].record(PARAMETERS)
+        for who in accounts:
+            assert next(answers) == self.model.credits.get(who, 0)
+        for epoch in epochs:
+            assert next(answers) == registry.total(epoch)
+        assert next(answers) == self.model.balance()
+        assert next(answers) == sum(worker.stake for worker in registry.workers.values())
         for who in self.workers:
-            node = self.nodes.node(who).dict()
-            known = self.model.registry.workers.get(who)
-            if known is None:
-                assert node["leaf"] == 0
-                continue
-            chain_says = (node["stake"], node["locked"], node["keyEpoch"], node["exitAt"])
-            assert chain_says == (known.stake, known.locked, known.key_epoch, known.exit_at)
-            assert known.locked <= known.stake
-        for who in [*self.everybody, BURN]:
-            assert self.market.credit(who) == self.model.credits.get(who, 0)
-        assert self.market.balance() == self.model.balance()
-        registry = self.model.registry
-        assert self.nodes.balance() == sum(worker.stake for worker in registry.workers.values())
-        epoch = registry.epoch(chain.height)
-        for e in (epoch, epoch + 1):
-            assert self.nodes.totalWeightAt(e) == registry.total(e)
+            self.compare_node(who, next(answers))
+        for who, views in per_worker:
+            self.compare_enclave(who, *(next(answers) for _ in views))
+
+    def compare_node(self, who: str, node: dict) -> None:
+        known = self.model.registry.workers.get(who)
+        if known is None:
+            assert node["leaf"] == 0
+            return
+        enclave = self.model.registry.enclaves[who]
+        chain_says = tuple(node[name] for name in ("stake", "locked", "keyEpoch", "exitAt", "hpkeKey", "signer"))
+        model_says = (known.stake, known.locked, known.key_epoch, known.exit_at, enclave.key, enclave.signer)
+        assert chain_says == model_says
+        assert known.locked <= known.stake
 
     # ---------------------------------------------------------------- players
+
+    def begin(self) -> None:
+        """Everybody registers; most of them are attested, have a prompt key and are enrolled."""
+        registry = self.model.registry
+        for i, who in enumerate(self.workers):
+            self.call(
+                "register",
+                lambda w, v, _e, k, s, **at: registry.register(w, v, k, s, **at),
+                self.nodes.register,
+                "https://w",
+                b"\x01" * 32,
+                self.signers.make(who),
+                sender=who,
+                value=(2 + i) * MINIMUM_STAKE + i,
+            )
+        for _ in range(4):
+            for who in self.workers:
+                self.keep_up(who)
+        chain.mine(EPOCH_LENGTH)
+        self.now = max(self.now, chain[-1].timestamp)
 
     def step(self) -> None:
         chance = self.rng.random()
@@ -156,7 +215,9 @@ class Lockstep:
             self.price()
         elif chance < 0.22:
             self.steward()
-        elif (chance < 0.34 and len(live) < 5) or not live:
+        elif chance < 0.32:
+            self.enclave_step()
+        elif (chance < 0.44 and len(live) < 5) or not live:
             self.request()
         else:
             job = self.rng.choice(live)
@@ -201,7 +262,9 @@ class Lockstep:
         who = self.rng.choice(self.workers)
         registry, nodes = self.model.registry, self.nodes
         act = self.rng.randint(0, 9)
-        key, signer = self.rng.choice([(b"\x07" * 32, who)] * 4 + [(bytes(32), who), (b"\x07" * 32, NOBODY)])
+        self.generation += 1
+        fresh = self.signers.make(f"{who} {self.generation}")
+        key, signer = self.rng.choice([(b"\x07" * 32, fresh)] * 4 + [(bytes(32), fresh), (b"\x07" * 32, NOBODY)])
         value = self.rng.choice([MINIMUM_STAKE - 1, MINIMUM_STAKE, self.rng.randint(1, 9) * MINIMUM_STAKE + 7])
         if act < 3:
             self.call(
@@ -226,13 +289,19 @@ class Lockstep:
     def request(self) -> None:
         seats = self.rng.choice([2, 3, 3, 3, 4, 5, 1, 16] if self.rng.random() < 0.3 else [3, 3, 4, 5])
         quorum = self.rng.randint(1, seats) if self.rng.random() < 0.2 else seats // 2 + 1
-        level = self.rng.choices([0, 1, 2, 3], [2, 66, 30, 2])[0]
-        version = self.version
+        level = self.rng.choices([0, 1, 2, 3], [35, 40, 23, 2])[0]
+        version = self.rng.choice([self.version, *self.closed])
+        if level == 0:
+            version = self.rng.choices([*self.closed, self.version], [70, 20, 10])[0]
+            if self.rng.random() < 0.9:
+                seats, quorum = 1, 1
         if level == 2:
             if self.rng.random() < 0.9:
                 seats, quorum = 1, 1
             # sometimes one without a circuit, or with a verifier that may be gone
-            version = self.rng.choice([self.provable] * 18 + [self.version, next(iter(self.model.circuits))])
+            version = self.rng.choice(
+                [self.provable, self.closed[1]] * 9 + [self.version, next(iter(self.model.circuits))]
+            )
         if self.rng.random() < 0.03:
             version = bytes(32)
         price = self.model.prices.get(version, PRICE) + (self.rng.random() < 0.05)
@@ -269,12 +338,14 @@ class Lockstep:
         if job.state == "Open":
             if late or self.rng.random() < 0.03:
                 self.close(job_id)
+            elif job.enrolled and self.rng.random() < 0.08:
+                self.meddle()
             else:
                 self.deliver(job_id, job.requester)
         elif job.state == "Ready" and not late:
             seat = self.rng.choice([seat for seat in job.seats() if seat not in job.commitments])
-            answer = self.prove if job.proved else self.commit
-            act = self.rng.choices([answer, self.refuse, self.demand], [85, 6, 9])[0]
+            answer = self.answer if job.attested else self.prove if job.proved else self.commit
+            act = self.rng.choices([answer, self.refuse, self.demand], [70, 23, 7] if job.enrolled else [85, 6, 9])[0]
             if act == self.demand and (job.published or job.large):
                 act = answer
             act(job_id, job.committee[seat])
@@ -299,7 +370,7 @@ class Lockstep:
         elif jump < 0.13:
             self.now += 300
         who = self.rng.choice(self.everybody)
-        act = self.rng.randint(0, 8)
+        act = self.rng.randint(0, 9)
         if act == 0:
             self.deliver(job_id, self.rng.choice([job.requester, who]))
         elif act == 1:
@@ -312,7 +383,7 @@ class Lockstep:
             if job.committee and self.rng.random() < 0.8:
                 who = self.rng.choice(job.committee)
                 who = self.stranger if who == NOBODY else who
-            [self.commit, self.reveal, self.refuse, self.demand, self.prove][act - 4](job_id, who)
+            [self.commit, self.reveal, self.refuse, self.demand, self.prove, self.answer][act - 4](job_id, who)
 
     # ---------------------------------------------------------------- calls
 
@@ -330,7 +401,7 @@ class Lockstep:
             self.now = max(self.now, chain[-1].timestamp)
         header, prevrandao = self.headers[job.seed_block]
         secret, named = SECRET, commitments.committee_hash([])
-        committee = self.model.committee(job_id, prevrandao, secret)
+        committee = self.model.committee(job_id, prevrandao, secret, self.now)
         named = commitments.committee_hash(committee)
         keys = bytes(80 * sum(worker != NOBODY for worker in committee))
         known = prevrandao
@@ -372,7 +443,8 @@ class Lockstep:
         if self.rng.random() < 0.04:
             output = self.rng.choice([bytes(32), OUTPUTS[2]])
         sealed = bytes(56 if self.rng.random() < 0.98 else 1073)
-        args = (job_id, self.committee(job_id), output, salt_of(who), sealed)
+        signature = self.sign(who, signing.result(self.market, job_id, output, sealed), job_id)
+        args = (job_id, self.committee(job_id), output, salt_of(who), sealed, signature)
         self.call("reveal", self.model.reveal, self.market.reveal, *args, sender=who)
 
     def prove(self, job_id: bytes, who: str) -> None:
@@ -400,19 +472,41 @@ class Lockstep:
             words += b"."
         elif spoil == 4:
             proof = proof[:-1]
-        rest = (job.requester, self.committee(job_id), binding, digest, pad, words, proof)
+        signature = self.sign(
+            who, signing.result(self.market, job_id, statements.proved_output(pad, words), words), job_id
+        )
+        committee, answer = self.committee(job_id), (words, proof, signature)
         self.call(
             "prove",
             self.model.prove,
             self.market.prove,
             job.request.tuple(),
-            *rest,
+            job.requester,
+            committee,
+            (binding, digest, pad),
+            *answer,
             sender=who,
-            model_args=(job.request, *rest),
+            model_args=(job.request, job.requester, committee, binding, digest, pad, *answer),
         )
 
+    def answer(self, job_id: bytes, who: str) -> None:
+        output = self.rng.choices([OUTPUTS[0], bytes(32)], [97, 3])[0]
+        sealed = bytes(56 if self.rng.random() < 0.97 else 1073)
+        args = (
+            job_id,
+            self.committee(job_id),
+            output,
+            sealed,
+            self.sign(who, signing.result(self.market, job_id, output, sealed), job_id),
+        )
+        self.call("answer", self.model.answer, self.market.answer, *args, sender=who)
+
     def refuse(self, job_id: bytes, who: str) -> None:
-        args = (job_id, self.committee(job_id), 1)
+        reason = self.rng.choice([1, 4, 5, 5, 5, 2])
+        sealed_key = bytes(80) if self.rng.random() < 0.9 else b"rubbish that the host gave its enclave"
+        digest = signing.refusal(self.market, job_id, who, sealed_key, reason)
+        signature = self.sign(who, digest, job_id) if self.rng.random() < 0.9 else b""
+        args = (job_id, self.committee(job_id), reason, keccak(sealed_key), signature)
         self.call("refuse", self.model.refuse, self.market.refuse, *args, sender=who)
 
     def demand(self, job_id: bytes, who: str) -> None:
@@ -467,36 +561,29 @@ def test_random_history__contracts_and_model__agree_at_every_step(deployment, ac
     rng = random.Random(SEED)
     print(f"seed {SEED}, {STEPS} steps")
     lockstep = Lockstep(deployment, accounts, rng)
-    registry = lockstep.model.registry
-    for i, who in enumerate(lockstep.workers):
-        lockstep.call(
-            "register",
-            lambda w, v, _e, k, s, **at: registry.register(w, v, k, s, **at),
-            deployment.nodes.register,
-            "https://w",
-            b"\x01" * 32,
-            who,
-            sender=who,
-            value=(2 + i) * MINIMUM_STAKE + i,
-        )
-    chain.mine(EPOCH_LENGTH)
-    lockstep.now = max(lockstep.now, chain[-1].timestamp)
-    for _ in range(STEPS):
+    lockstep.begin()
+    for number in range(STEPS):
         lockstep.step()
+        if number % 32 == 0:
+            lockstep.rare_step(number // 32)
     lockstep.compare(lockstep.model.jobs)
 
     # The events alone tell the same story.
     records = {job: it.record(PARAMETERS) for job, it in lockstep.model.jobs.items()}
-    assert rebuild(events_of(deployment.market), PARAMETERS) == records
+    assert rebuild(events_of(deployment.market), PARAMETERS, lockstep.closed) == records
     lockstep.wind_up()
 
     ends = Counter(job.state for job in lockstep.model.jobs.values())
     print(dict(lockstep.seen), dict(ends))
-    if STEPS < 400:
+    if STEPS < 800:
         return
     calls = ["request", "deliver", "commit", "reveal", "prove", "refuse", "demand", "publish", "close", "withdraw"]
-    for label in [*calls, "remove_verifier"]:
+    calls += ["answer", "attest", "post_prompt_key", "enrol", "remove_verifier"]
+    for label in calls:
         assert lockstep.seen[label], label
         assert lockstep.seen[f"{label} refused"], label
+    for label in ["replace_keys", "narrow", "revoke", "vacate", "strike"]:
+        assert lockstep.seen[label], label
+    assert lockstep.model.charged()
     assert ends["Settled"] >= 5
     assert ends["Refunded"] >= 5

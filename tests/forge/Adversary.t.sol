@@ -186,7 +186,7 @@ contract AdversaryTest is Base {
 
         vm.expectRevert(notSeated);
         vm.prank(stranger);
-        market.reveal(id, committee, RIGHT, _salt(committee[0]), "");
+        market.reveal(id, committee, RIGHT, _salt(committee[0]), "", "");
         // Another seat that sends the copied opening opens nothing.
         bytes32 opened = keccak256(
             abi.encode(block.chainid, address(market), id, uint256(0), committee[1], RIGHT, _salt(committee[0]))
@@ -197,7 +197,7 @@ contract AdversaryTest is Base {
             )
         );
         vm.prank(committee[1]);
-        market.reveal(id, committee, RIGHT, _salt(committee[0]), "");
+        market.reveal(id, committee, RIGHT, _salt(committee[0]), "", "");
     }
 
     /// JOB-11: an opening of one job opens nothing in the next, with the same committee and output.
@@ -221,7 +221,7 @@ contract AdversaryTest is Base {
             abi.encodeWithSelector(IJobMarket.JobMarket_WrongOpening.selector, _commitment(id, first[0], RIGHT), old)
         );
         vm.prank(first[0]);
-        market.reveal(id, committee, RIGHT, _salt(first[0]), "");
+        market.reveal(id, committee, RIGHT, _salt(first[0]), "", "");
     }
 
     /// DRAW-6, JOB-18: drawing until the committee pleases costs the fault fee each time.

@@ -4,16 +4,19 @@ pragma solidity 0.8.37;
 import {JobMarket} from "../../contracts/JobMarket.sol";
 import {ModelRegistry} from "../../contracts/ModelRegistry.sol";
 import {NodeRegistry} from "../../contracts/NodeRegistry.sol";
+import {IEnclaves} from "../../contracts/interfaces/IEnclaves.sol";
 import {IJobMarket} from "../../contracts/interfaces/IJobMarket.sol";
 import {IModelRegistry} from "../../contracts/interfaces/IModelRegistry.sol";
 import {INodeRegistry} from "../../contracts/interfaces/INodeRegistry.sol";
 import {BlockHeader} from "../../contracts/libraries/BlockHeader.sol";
 import {StakeTree} from "../../contracts/libraries/StakeTree.sol";
+import {MockQuoteVerifier} from "../../contracts/mocks/MockQuoteVerifier.sol";
 import {MockVerifier} from "../../contracts/mocks/MockVerifier.sol";
 import {ProofVerifiers} from "../../contracts/proofs/ProofVerifiers.sol";
 import {JobId, VersionId} from "../../contracts/types/Ids.sol";
 import {Job, RefundReason, State} from "../../contracts/types/Job.sol";
 import {Node} from "../../contracts/types/Node.sol";
+import {Policy} from "../../contracts/types/Policy.sol";
 import {Level, Request} from "../../contracts/types/Request.sol";
 import {Header} from "./utils/Header.sol";
 import {Hex} from "./utils/Hex.sol";
@@ -36,11 +39,15 @@ abstract contract Base {
     uint16 internal constant FAULT_BPS = 2000;
     uint96 internal constant DEPOSIT = 0.003 ether;
 
-    uint88 internal constant PRICE = 0.01 ether;
+    uint72 internal constant PRICE = 0.01 ether;
     uint256 internal constant LOCK = uint256(PRICE) * STAKE_RATIO;
     uint256 internal constant ESCROW = 3 * uint256(PRICE);
     uint256 internal constant SILENT_PENALTY = LOCK * SILENT_BPS / 10_000;
     uint256 internal constant WRONG_PENALTY = LOCK * WRONG_BPS / 10_000;
+
+    uint32 internal constant ATTESTATION_PERIOD = 1 days;
+    uint32 internal constant PROMPT_LIFETIME = 12 hours;
+    uint32 internal constant IDENTITIES = 2;
 
     bytes32 internal constant SECRET = keccak256("seed secret");
     bytes internal constant CIPHERTEXT = "an input that nobody reads";
@@ -61,6 +68,7 @@ abstract contract Base {
     bytes internal constant MASKED = "the words of an output, each plus a word of the pad";
 
     ProofVerifiers internal verifiers;
+    MockQuoteVerifier internal quotes;
     MockVerifier internal verifier;
     uint32 internal verifierId;
     NodeRegistry internal nodes;
@@ -86,7 +94,7 @@ abstract contract Base {
         vm.warp(1_700_000_000);
         (nodes, models, market) = _deploy(_parameters());
         vm.prank(owner);
-        version = models.publish(keccak256("manifest"), 0, PRICE, "file:///model");
+        version = models.publish(keccak256("manifest"), _open(), PRICE, "file:///model");
         verifier = new MockVerifier();
         vm.prank(steward);
         verifierId = verifiers.add(verifier);
@@ -115,6 +123,13 @@ abstract contract Base {
             demandDeposit: DEPOSIT
         });
     }
+
+    function _limits() internal pure returns (IEnclaves.Limits memory) {
+        return IEnclaves.Limits(ATTESTATION_PERIOD, PROMPT_LIFETIME, IDENTITIES);
+    }
+
+    /// @dev The policy of an open version.
+    function _open() internal pure returns (Policy memory none) {}
 
     /// @dev AGREED(3, 2).
     function _default() internal view returns (Request memory) {
@@ -151,12 +166,13 @@ abstract contract Base {
 
     // ------------------------------------------------------------------------------------------------ deployment
 
-    /// @dev All but the list of verifiers, of which the first call makes one.
+    /// @dev All but the list of verifiers and the judge of quotes, of which the first call makes one each.
     function _deploy(IJobMarket.Parameters memory p) internal returns (NodeRegistry n, ModelRegistry m, JobMarket j) {
         if (address(verifiers) == address(0)) verifiers = new ProofVerifiers();
+        if (address(quotes) == address(0)) quotes = new MockQuoteVerifier();
         address predicted = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 2);
-        n = new NodeRegistry(predicted, EPOCH, EXIT_DELAY, MINIMUM_STAKE);
         m = new ModelRegistry(verifiers);
+        n = new NodeRegistry(predicted, EPOCH, EXIT_DELAY, MINIMUM_STAKE, m, quotes, _limits());
         j = new JobMarket(n, m, p);
     }
 
@@ -176,7 +192,7 @@ abstract contract Base {
         (bytes memory manifest, uint256 offset) = _manifest(CIRCUIT, WEIGHTS);
         bytes32 hash = sha256(manifest);
         vm.startPrank(by);
-        made = models.publish(hash, 0, PRICE, "file:///provable");
+        made = models.publish(hash, _open(), PRICE, "file:///provable");
         models.registerCircuit(
             made, number, manifest, offset, CIRCUIT, WEIGHTS, DESCRIPTOR, _weightsProof(made, CIRCUIT, WEIGHTS)
         );
@@ -191,7 +207,16 @@ abstract contract Base {
     function _register(address worker, uint256 stake) internal {
         vm.deal(worker, worker.balance + stake);
         vm.prank(worker);
-        nodes.register{value: stake}("https://worker.example", keccak256(abi.encode("hpke", worker)), address(1));
+        nodes.register{value: stake}("https://worker.example", keccak256(abi.encode("hpke", worker)), _signer(worker));
+    }
+
+    /// @dev The key behind the signer with which a worker registers.
+    function _signingKey(address worker) internal view virtual returns (uint256) {
+        return uint256(keccak256(abi.encode("signer", worker))) >> 1;
+    }
+
+    function _signer(address worker) internal view returns (address) {
+        return vm.addr(_signingKey(worker));
     }
 
     function _nextEpoch() internal {
@@ -317,8 +342,9 @@ abstract contract Base {
     }
 
     function _reveal(uint256 seat, bytes32 output) internal {
+        bytes memory signature = _result(committee[seat], output, hex"5ea1ed");
         vm.prank(committee[seat]);
-        market.reveal(id, committee, output, _salt(committee[seat]), hex"5ea1ed");
+        market.reveal(id, committee, output, _salt(committee[seat]), hex"5ea1ed", signature);
     }
 
     /// @dev What `worker` would have to send for job `posted` of `market`.
@@ -342,13 +368,18 @@ abstract contract Base {
 
     /// @dev The call alone, so that a test can expect what it does.
     function _prove(Request memory r, bytes memory proof) internal {
+        bytes memory signature = _result(committee[0], _provedOutput(), MASKED);
         vm.prank(committee[0]);
-        market.prove(r, requester, committee, BINDING, INPUT, PAD, MASKED, proof);
+        market.prove(r, requester, committee, _opening(), MASKED, proof, signature);
+    }
+
+    function _opening() internal pure returns (IJobMarket.InputOpening memory) {
+        return IJobMarket.InputOpening(BINDING, INPUT, PAD);
     }
 
     function _refuse(uint256 seat) internal {
         vm.prank(committee[seat]);
-        market.refuse(id, committee, 1);
+        market.refuse(id, committee, 1, 0, "");
     }
 
     function _demand(uint256 seat) internal {
@@ -369,6 +400,37 @@ abstract contract Base {
     function _close() internal {
         vm.prank(stranger);
         market.close(id, committee);
+    }
+
+    // ------------------------------------------------------------------------------------------------ signatures
+
+    /// @dev An EIP-712 digest, made here without the contracts.
+    function _typed(address contract_, bytes32 structHash) internal view returns (bytes32) {
+        bytes32 domain = keccak256(
+            abi.encode(
+                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
+                keccak256("Cloister"),
+                keccak256("1"),
+                block.chainid,
+                contract_
+            )
+        );
+        return keccak256(abi.encodePacked(hex"1901", domain, structHash));
+    }
+
+    function _sign(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        return abi.encodePacked(r, s, v);
+    }
+
+    function _resultDigest(JobId of_, bytes32 output, bytes memory sealedOutput) internal view returns (bytes32) {
+        bytes32 kind = keccak256("Result(bytes32 job,uint8 stage,bytes32 outputCommitment,bytes32 sealedOutput)");
+        return _typed(address(market), keccak256(abi.encode(kind, of_, 0, output, keccak256(sealedOutput))));
+    }
+
+    /// @dev What the enclave of `worker` signs for the present job.
+    function _result(address worker, bytes32 output, bytes memory sealedOutput) internal view returns (bytes memory) {
+        return _sign(_signingKey(worker), _resultDigest(id, output, sealedOutput));
     }
 
     /// @dev Passes the present deadline by one second.

@@ -26,7 +26,7 @@ contract CircuitTest is Base {
         (_text, _offset) = (manifest, offset);
         bytes32 hash = sha256(manifest);
         vm.prank(owner);
-        _version = models.publish(hash, 0, PRICE, "");
+        _version = models.publish(hash, _open(), PRICE, "");
         _weightsProof_ = _weightsProof(_version, CIRCUIT, WEIGHTS);
     }
 

@@ -241,11 +241,11 @@ contract CloseTest is Base {
     }
 
     function _seatSlot(uint256 seat) private view returns (bytes32) {
-        bytes32 ofJob = keccak256(abi.encode(JobId.unwrap(id), uint256(2)));
+        bytes32 ofJob = keccak256(abi.encode(JobId.unwrap(id), uint256(4)));
         return vm.load(address(market), keccak256(abi.encode(seat, ofJob)));
     }
 
     function _demanderSlot() private view returns (bytes32) {
-        return vm.load(address(market), keccak256(abi.encode(JobId.unwrap(id), uint256(3))));
+        return vm.load(address(market), keccak256(abi.encode(JobId.unwrap(id), uint256(5))));
     }
 }

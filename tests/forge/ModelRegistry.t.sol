@@ -6,18 +6,17 @@ import {Base, IModelRegistry, VersionId, vm} from "./Base.t.sol";
 
 contract ModelRegistryTest is Base {
     bytes32 private constant MANIFEST = keccak256("another manifest");
-    bytes32 private constant POLICY = keccak256("policy");
 
-    function _publishVersion(bytes32 manifest, uint88 price, string memory uri) private returns (VersionId) {
+    function _publishVersion(bytes32 manifest, uint72 price, string memory uri) private returns (VersionId) {
         vm.prank(owner);
-        return models.publish(manifest, POLICY, price, uri);
+        return models.publish(manifest, _open(), price, uri);
     }
 
     /// MODEL-1
     function test_publish__new_version__is_stored() public {
         VersionId expected = VersionId.wrap(keccak256(abi.encode(block.chainid, address(models), owner, MANIFEST)));
         vm.expectEmit(address(models));
-        emit IModelRegistry.VersionPublished(expected, owner, MANIFEST, POLICY, 5, "ipfs://x");
+        emit IModelRegistry.VersionPublished(expected, owner, MANIFEST, 0, 5, "ipfs://x", _open());
         VersionId given = _publishVersion(MANIFEST, 5, "ipfs://x");
         vm.assertEq(VersionId.unwrap(given), VersionId.unwrap(expected));
         vm.assertEq(VersionId.unwrap(models.versionId(owner, MANIFEST)), VersionId.unwrap(expected));
@@ -26,7 +25,8 @@ contract ModelRegistryTest is Base {
         vm.assertEq(v.price, 5);
         vm.assertFalse(v.deprecated);
         vm.assertEq(v.manifestHash, MANIFEST);
-        vm.assertEq(v.policyHash, POLICY);
+        vm.assertEq(v.policyHash, 0);
+        vm.assertEq(v.policyRevision, 0);
         vm.assertEq(v.uri, "ipfs://x");
         vm.assertEq(models.priceOf(given), 5);
     }
@@ -37,7 +37,7 @@ contract ModelRegistryTest is Base {
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelRegistry_AlreadyPublished.selector, mine));
         _publishVersion(MANIFEST, 6, "");
         vm.prank(stranger);
-        VersionId theirs = models.publish(MANIFEST, 0, 7, "");
+        VersionId theirs = models.publish(MANIFEST, _open(), 7, "");
         vm.assertTrue(VersionId.unwrap(mine) != VersionId.unwrap(theirs));
         vm.assertEq(models.priceOf(mine), 5);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Base, INodeRegistry, Node, NodeRegistry, vm} from "./Base.t.sol";
+import {Base, IEnclaves, INodeRegistry, MockQuoteVerifier, ModelRegistry, Node, NodeRegistry, vm} from "./Base.t.sol";
 
 /// @notice Registering, topping up, replacing keys.
 contract NodeRegistryMembershipTest is Base {
@@ -201,16 +201,31 @@ contract NodeRegistryMembershipTest is Base {
         address m = address(market);
         bytes4 expected = INodeRegistry.NodeRegistry_BadParameters.selector;
         vm.expectRevert(expected);
-        new NodeRegistry(address(0), EPOCH, EXIT_DELAY, MINIMUM_STAKE);
+        new NodeRegistry(address(0), EPOCH, EXIT_DELAY, MINIMUM_STAKE, models, quotes, _limits());
         vm.expectRevert(expected);
-        new NodeRegistry(m, 0, EXIT_DELAY, MINIMUM_STAKE);
+        new NodeRegistry(m, 0, EXIT_DELAY, MINIMUM_STAKE, models, quotes, _limits());
         vm.expectRevert(expected);
-        new NodeRegistry(m, EPOCH, 0, MINIMUM_STAKE);
+        new NodeRegistry(m, EPOCH, 0, MINIMUM_STAKE, models, quotes, _limits());
         vm.expectRevert(expected);
-        new NodeRegistry(m, EPOCH, uint256(type(uint32).max) + 1, MINIMUM_STAKE);
+        new NodeRegistry(m, EPOCH, uint256(type(uint32).max) + 1, MINIMUM_STAKE, models, quotes, _limits());
         vm.expectRevert(expected);
-        new NodeRegistry(m, EPOCH, EXIT_DELAY, 1 gwei - 1);
-        new NodeRegistry(m, 1, type(uint32).max, 1 gwei);
+        new NodeRegistry(m, EPOCH, EXIT_DELAY, 1 gwei - 1, models, quotes, _limits());
+        vm.expectRevert(expected);
+        new NodeRegistry(m, EPOCH, EXIT_DELAY, MINIMUM_STAKE, ModelRegistry(stranger), quotes, _limits());
+        vm.expectRevert(expected);
+        new NodeRegistry(m, EPOCH, EXIT_DELAY, MINIMUM_STAKE, models, MockQuoteVerifier(stranger), _limits());
+        for (uint256 i = 0; i < 3; ++i) {
+            IEnclaves.Limits memory l = _limits();
+            if (i == 0) l.attestationPeriod = 0;
+            if (i == 1) l.promptLifetime = 0;
+            if (i == 2) l.identitiesPerPlatform = 0;
+            vm.expectRevert(expected);
+            new NodeRegistry(m, EPOCH, EXIT_DELAY, MINIMUM_STAKE, models, quotes, l);
+        }
+        new NodeRegistry(m, 1, type(uint32).max, 1 gwei, models, quotes, _limits());
+        vm.assertEq(address(nodes.models()), address(models));
+        vm.assertEq(address(nodes.quotes()), address(quotes));
+        vm.assertEq(keccak256(abi.encode(nodes.limits())), keccak256(abi.encode(_limits())));
     }
 
     /// NODE-6: a stake without a whole gwei more weighs what its gwei weigh.

@@ -53,9 +53,9 @@ contract ProveTest is Base {
         _assertAllSettled();
     }
 
-    /// @dev Slot 4: `_verifierIds`.
+    /// @dev Slot 6: `_verifierIds`.
     function _verifierSlot(JobId of_) private view returns (uint256) {
-        return uint256(vm.load(address(market), keccak256(abi.encode(JobId.unwrap(of_), uint256(4)))));
+        return uint256(vm.load(address(market), keccak256(abi.encode(JobId.unwrap(of_), uint256(6)))));
     }
 
     // ------------------------------------------------------------------------------------------------ request
@@ -119,12 +119,12 @@ contract ProveTest is Base {
     /// MODEL-7, JOB-25
     function test_request__proved_without_circuit__reverts() public {
         Request memory r = _defaultProved();
-        VersionId[2] memory versions = [version, VersionId.wrap(keccak256("nothing"))];
-        for (uint256 i = 0; i < 2; ++i) {
-            r.version = versions[i];
-            vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelRegistry_NotProvable.selector, r.version));
-            _request(r);
-        }
+        r.version = version;
+        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelRegistry_NotProvable.selector, version));
+        _request(r);
+        r.version = VersionId.wrap(keccak256("nothing"));
+        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelRegistry_NotPublished.selector, r.version));
+        _request(r);
     }
 
     /// MODEL-7, JOB-25
@@ -231,7 +231,7 @@ contract ProveTest is Base {
         bytes memory proof = _proof(id, stranger);
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_NotSeated.selector, stranger));
         vm.prank(stranger);
-        market.prove(_defaultProved(), requester, committee, BINDING, INPUT, PAD, MASKED, proof);
+        market.prove(_defaultProved(), requester, committee, _opening(), MASKED, proof, "");
         address[] memory forged = new address[](1);
         forged[0] = stranger;
         vm.expectRevert(
@@ -242,7 +242,7 @@ contract ProveTest is Base {
             )
         );
         vm.prank(stranger);
-        market.prove(_defaultProved(), requester, forged, BINDING, INPUT, PAD, MASKED, proof);
+        market.prove(_defaultProved(), requester, forged, _opening(), MASKED, proof, "");
     }
 
     /// JOB-2, JOB-27: the request is the one that was posted, by whom it was posted.
@@ -256,7 +256,7 @@ contract ProveTest is Base {
         JobId theirs = market.jobId(_defaultProved(), stranger);
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_UnknownJob.selector, theirs));
         vm.prank(committee[0]);
-        market.prove(_defaultProved(), stranger, committee, BINDING, INPUT, PAD, MASKED, proof);
+        market.prove(_defaultProved(), stranger, committee, _opening(), MASKED, proof, "");
     }
 
     /// JOB-26: another input, pad or binding is another job's; so is one given in the other's place.
@@ -281,7 +281,9 @@ contract ProveTest is Base {
                 )
             );
             vm.prank(committee[0]);
-            market.prove(_defaultProved(), requester, committee, binding, input, pad, MASKED, proof);
+            market.prove(
+                _defaultProved(), requester, committee, IJobMarket.InputOpening(binding, input, pad), MASKED, proof, ""
+            );
         }
     }
 
@@ -310,7 +312,7 @@ contract ProveTest is Base {
         for (uint256 i = 0; i < words.length; ++i) {
             _expectInvalid(NO);
             vm.prank(committee[0]);
-            market.prove(_defaultProved(), requester, committee, BINDING, INPUT, PAD, words[i], proof);
+            market.prove(_defaultProved(), requester, committee, _opening(), words[i], proof, "");
         }
     }
 
@@ -331,8 +333,9 @@ contract ProveTest is Base {
                     abi.encodeWithSelector(IJobMarket.JobMarket_MaskedTooLong.selector, uint256(8193), uint256(8192))
                 );
             }
+            bytes memory signature = _result(committee[0], keccak256(abi.encode(2, PAD, keccak256(words))), words);
             vm.prank(committee[0]);
-            market.prove(_defaultProved(), requester, committee, BINDING, INPUT, PAD, words, proof);
+            market.prove(_defaultProved(), requester, committee, _opening(), words, proof, signature);
         }
         _assertState(State.Settled);
         vm.assertEq(market.MAX_MASKED(), 8192);
@@ -397,7 +400,7 @@ contract ProveTest is Base {
             if (workers[i] == first) continue;
             vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_NotSeated.selector, workers[i]));
             vm.prank(workers[i]);
-            market.prove(_defaultProved(), requester, committee, BINDING, INPUT, PAD, MASKED, proof);
+            market.prove(_defaultProved(), requester, committee, _opening(), MASKED, proof, "");
         }
         _prove(_defaultProved(), proof);
 
@@ -448,7 +451,7 @@ contract ProveTest is Base {
             if (mode == Rogue.Mode.Reverts) answer = lie;
             _expectInvalid(answer);
             vm.prank(committee[0]);
-            market.prove{gas: 16_000_000}(_defaultProved(), requester, committee, BINDING, INPUT, PAD, MASKED, "");
+            market.prove{gas: 16_000_000}(_defaultProved(), requester, committee, _opening(), MASKED, "", "");
             vm.assertEq(abi.encode(market.job(id), address(market).balance, nodes.node(committee[0])), before);
         }
         _lapse();
@@ -471,7 +474,7 @@ contract ProveTest is Base {
         bytes[3] memory calls = [
             abi.encodeCall(market.close, (agreed, none)),
             abi.encodeCall(
-                market.prove, (_defaultProved(), requester, committee, BINDING, INPUT, PAD, MASKED, bytes(""))
+                market.prove, (_defaultProved(), requester, committee, _opening(), MASKED, bytes(""), bytes(""))
             ),
             abi.encodeCall(market.withdraw, (committee[0]))
         ];

@@ -68,7 +68,7 @@ contract RefuseTest is Base {
     function test_refuse__stranger__reverts() public {
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_NotSeated.selector, stranger));
         vm.prank(stranger);
-        market.refuse(id, committee, 1);
+        market.refuse(id, committee, 1, 0, "");
     }
 
     /// JOB-16: a refusal after the deadline would undo the penalty for silence.

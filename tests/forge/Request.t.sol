@@ -86,13 +86,10 @@ contract RequestTest is Base {
 
     /// JOB-4
     function test_request__other_levels__revert() public {
-        Level[2] memory levels = [Level.Attested, Level.Split];
-        for (uint256 i = 0; i < levels.length; ++i) {
-            Request memory r = _default();
-            r.level = levels[i];
-            vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_LevelNotAvailable.selector, r.level));
-            _post(r, ESCROW);
-        }
+        Request memory r = _default();
+        r.level = Level.Split;
+        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_LevelNotAvailable.selector, r.level));
+        _post(r, ESCROW);
     }
 
     /// JOB-3: every pair of seats and quorum that 8 bits hold near the bounds, and a few beyond.
@@ -182,21 +179,21 @@ contract RequestTest is Base {
         vm.assertEq(market.job(_post(r, ESCROW)).flags, 2);
     }
 
-    /// JOB-10: a stake that 96 bits cannot hold is refused, not cut off.
-    function test_request__lock_above_96_bits__reverts() public {
+    /// JOB-10: a stake that 80 bits cannot hold is refused, not cut off.
+    function test_request__lock_above_80_bits__reverts() public {
         IJobMarket.Parameters memory p = _parameters();
         p.stakeRatio = type(uint32).max;
         (, ModelRegistry m, JobMarket j) = _deploy(p);
         vm.prank(owner);
-        m.publish(keccak256("dear"), 0, type(uint88).max, "");
+        m.publish(keccak256("dear"), _open(), type(uint72).max, "");
         Request memory r = _default();
         r.version = m.versionId(owner, keccak256("dear"));
-        r.pricePerSeat = type(uint88).max;
-        vm.deal(requester, 3 * uint256(type(uint88).max));
-        uint256 lock = uint256(type(uint88).max) * type(uint32).max;
-        vm.expectRevert(abi.encodeWithSelector(SafeCast.SafeCastOverflowedUintDowncast.selector, 96, lock));
+        r.pricePerSeat = type(uint72).max;
+        vm.deal(requester, 3 * uint256(type(uint72).max));
+        uint256 lock = uint256(type(uint72).max) * type(uint32).max;
+        vm.expectRevert(abi.encodeWithSelector(SafeCast.SafeCastOverflowedUintDowncast.selector, 80, lock));
         vm.prank(requester);
-        j.request{value: 3 * uint256(type(uint88).max)}(r);
+        j.request{value: 3 * uint256(type(uint72).max)}(r);
     }
 
     /// MONEY-5
@@ -216,7 +213,7 @@ contract RequestTest is Base {
 contract DeploymentTest is Base {
     function _refused(IJobMarket.Parameters memory p) private {
         address predicted = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        NodeRegistry n = new NodeRegistry(predicted, EPOCH, EXIT_DELAY, MINIMUM_STAKE);
+        NodeRegistry n = new NodeRegistry(predicted, EPOCH, EXIT_DELAY, MINIMUM_STAKE, models, quotes, _limits());
         vm.expectRevert(IJobMarket.JobMarket_BadParameters.selector);
         new JobMarket(n, models, p);
     }
@@ -242,8 +239,10 @@ contract DeploymentTest is Base {
 
     /// DEP-1
     function test_deploy__no_model_registry__reverts() public {
-        models = ModelRegistry(stranger);
-        _refused(_parameters());
+        address predicted = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        NodeRegistry n = new NodeRegistry(predicted, EPOCH, EXIT_DELAY, MINIMUM_STAKE, models, quotes, _limits());
+        vm.expectRevert(IJobMarket.JobMarket_BadParameters.selector);
+        new JobMarket(n, ModelRegistry(stranger), _parameters());
     }
 
     /// DEP-3

@@ -161,7 +161,7 @@ contract RevealTest is Base {
         _commitAll(RIGHT, RIGHT, RIGHT);
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_NotSeated.selector, stranger));
         vm.prank(stranger);
-        market.reveal(id, committee, RIGHT, _salt(committee[0]), "");
+        market.reveal(id, committee, RIGHT, _salt(committee[0]), "", "");
     }
 
     /// JOB-15
@@ -177,7 +177,7 @@ contract RevealTest is Base {
             )
         );
         vm.prank(stranger);
-        market.reveal(id, forged, RIGHT, _salt(committee[0]), "");
+        market.reveal(id, forged, RIGHT, _salt(committee[0]), "", "");
     }
 
     /// JOB-11: another output, another salt, another worker's opening: none opens the commitment.
@@ -197,7 +197,7 @@ contract RevealTest is Base {
             )
         );
         vm.prank(committee[0]);
-        market.reveal(id, committee, output, salt, "");
+        market.reveal(id, committee, output, salt, "", "");
     }
 
     /// JOB-15: zero would read as a seat that revealed nothing.
@@ -213,9 +213,10 @@ contract RevealTest is Base {
             abi.encodeWithSelector(IJobMarket.JobMarket_SealedOutputTooLong.selector, uint256(1073), uint256(1072))
         );
         vm.prank(committee[0]);
-        market.reveal(id, committee, RIGHT, _salt(committee[0]), new bytes(1073));
+        market.reveal(id, committee, RIGHT, _salt(committee[0]), new bytes(1073), "");
+        bytes memory signature = _result(committee[0], RIGHT, new bytes(1072));
         vm.prank(committee[0]);
-        market.reveal(id, committee, RIGHT, _salt(committee[0]), new bytes(1072));
+        market.reveal(id, committee, RIGHT, _salt(committee[0]), new bytes(1072), signature);
     }
 
     /// JOB-11: what one seat commits is worthless to another.
@@ -231,7 +232,7 @@ contract RevealTest is Base {
         );
         vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_WrongOpening.selector, opened, copied));
         vm.prank(committee[1]);
-        market.reveal(id, committee, RIGHT, _salt(committee[0]), "");
+        market.reveal(id, committee, RIGHT, _salt(committee[0]), "", "");
         // The copier loses as one that hides its output.
         _reveal(2, RIGHT);
         _lapse();

@@ -74,15 +74,16 @@ contract StatesTest is Base {
         sender = committee[0];
         bytes32 salt = _salt(sender);
         if (f == 1) data = abi.encodeCall(market.commit, (id, committee, RIGHT));
-        if (f == 2) data = abi.encodeCall(market.reveal, (id, committee, RIGHT, salt, ""));
-        if (f == 3) data = abi.encodeCall(market.refuse, (id, committee, 2));
+        if (f == 2) data = abi.encodeCall(market.reveal, (id, committee, RIGHT, salt, "", _result(sender, RIGHT, "")));
+        if (f == 3) data = abi.encodeCall(market.refuse, (id, committee, 2, 0, ""));
         if (f == 4) (value, data) = (DEPOSIT, abi.encodeCall(market.demand, (id, committee)));
         if (f == 5) data = abi.encodeCall(market.publish, (r, requester, CIPHERTEXT));
         if (f == 6) data = abi.encodeCall(market.close, (id, committee));
         if (f == 7) data = abi.encodeCall(market.result, (id));
         if (f == 8) {
             bytes memory proof = _proof(id, sender);
-            data = abi.encodeCall(market.prove, (r, requester, committee, BINDING, INPUT, PAD, MASKED, proof));
+            bytes memory signature = _result(sender, _provedOutput(), MASKED);
+            data = abi.encodeCall(market.prove, (r, requester, committee, _opening(), MASKED, proof, signature));
         }
     }
 

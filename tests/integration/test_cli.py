@@ -17,6 +17,7 @@ from web3 import HTTPProvider, Web3
 from cloister.cli.program import main
 from cloister.devnet.accounts import key
 from cloister.devnet.network import skip_to_next_epoch, start_node
+from cloister.enclave.isolation import NAMES as PROTECTIONS
 from cloister.fixedpoint import load_heldout
 from cloister.storage.keyfile import LIGHT
 from cloister.storage.keystore import Keystore
@@ -104,7 +105,10 @@ def market(tmp_path_factory):
                 made.do(worker, "worker", "register", "--stake", "10", "--endpoint", "https://example.org")
             made.do("owner", "model", "publish", str(MODELS / "breast-cancer"), "--price", "0.01")
             skip_to_next_epoch(node, made.w3, made.do("alice", "nodes")["epoch_length"])
-            processes += [made.start(worker, "worker", "--json") for worker in WORKERS]
+            # One with an enclave that nothing makes evidence about, whatever protects it here; the others without.
+            inside = ("--unprotected", ",".join(PROTECTIONS), "--evidence-from", "none")
+            kinds = [inside, *[("--enclave", "off")] * (len(WORKERS) - 1)]
+            processes += [made.start(who, "worker", "--json", *kind) for who, kind in zip(WORKERS, kinds, strict=True)]
             for process in processes:
                 read_document(process.stdout)
             yield made
@@ -333,8 +337,8 @@ def test_worker__told_to_stop__ends_well_and_can_look_after_its_stake(market):
         assert "worker stopped" in error
         assert "Traceback" not in error
     assert market.do("dev:1", "worker", "top-up", "1")["stake_wei"] == str(11 * ETHER)
-    rotated = market.do("dev:1", "worker", "rotate-keys")
-    assert (rotated["key_epoch"], rotated["keys_here"]) == (1, [0, 1])
+    rotated = market.do("dev:1", "worker", "rotate-keys", "--enclave", "off")
+    assert (rotated["key_epoch"], rotated["keys_here"]) == (2, [0, 2])  # 1 was its enclave's
     assert market.do("dev:1", "worker", "exit")["exit_at"] > 0
     code, error = market.refuse("dev:1", "worker", "withdraw-stake")
     assert (code, error["message"][:22]) == (1, "NodeRegistry_TooEarly:")

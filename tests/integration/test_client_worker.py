@@ -32,8 +32,10 @@ from cloister.domain.errors import InvalidInput
 from cloister.domain.events import RefundReason
 from cloister.domain.ids import Address, JobId, VersionId
 from cloister.domain.job import State
+from cloister.domain.pins import Pins
 from cloister.domain.request import Assurance
 from cloister.inference import PackageCache, PlainInference
+from cloister.recipients import Recipients
 from cloister.sealing.vault import Vault
 from cloister.storage.blobs import BlobStore, BlobStores
 from cloister.storage.journal import Journal
@@ -57,11 +59,11 @@ class Hider(PlainInference):
 class Blind(PlainInference):
     """Sees no blob store for inputs."""
 
-    def _ciphertext(self, job):
+    def ciphertext(self, job):
         if job.ciphertext is None:
             self._blobs = BlobStores([BlobStore("memory://nothing", max_size=1)])
             try:
-                return super()._ciphertext(job)
+                return super().ciphertext(job)
             finally:
                 self._blobs = None
         return job.ciphertext
@@ -163,11 +165,11 @@ def test_job__requester_silent__anybody_closes_and_the_fee_is_burned(town):
 
 def test_job__worker_that_refuses__frees_its_seat(town):
     class Refusing(PlainInference):
-        def _package(self, version):
+        def package(self, version):
             self._packages = PackageCache(
                 BlobStores([BlobStore("memory://none", max_size=1)]), lambda v: JobId(bytes(32))
             )
-            return super()._package(version)
+            return super().package(version)
 
     town.work(PlainInference, PlainInference, Refusing)
     with town.client() as client:
@@ -383,7 +385,8 @@ def test_client__dead_endpoint__is_said_and_nothing_is_written(tmp_path):
         blobs = BlobStores([BlobStore(str(tmp_path / "blobs"), max_size=1 << 20)])
         sender = Sender(connection, key(REQUESTER), journal)
         vault = Vault(bytes(key(REQUESTER).key))
-        client = Client(connection, market, nodes, models, verifiers, sender, blobs, journal, vault, 0)
+        recipients = Recipients(31337, nodes, models, Pins(), 0)
+        client = Client(connection, market, nodes, models, verifiers, recipients, sender, blobs, journal, vault, 0)
     with pytest.raises(RpcUnavailable):
         client.request(VersionId(bytes(32)), ROWS, AGREED)
     with pytest.raises(RpcUnavailable):
@@ -433,7 +436,7 @@ def test_gas__largest_committee_with_most_liars__fits_what_calls_are_given(town)
     committee, bytes_ = result.job.committee, b"\xff" * 32
     limits = {
         "commit": town.market.commit(job_id, committee, bytes_).gas,
-        "reveal": town.market.reveal(job_id, committee, bytes_, bytes_, b"\xff" * 64).gas,
+        "reveal": town.market.reveal(job_id, committee, bytes_, bytes_, b"\xff" * 64, b"\xff" * 65).gas,
     }
     for step, limit in limits.items():
         assert len(used[step]) == 15

@@ -9,7 +9,9 @@ import pytest
 
 from cloister.devnet.accounting import Books
 from cloister.devnet.accounts import key
-from cloister.devnet.testnet import MARKER, Testnet, WorkerFailed
+from cloister.devnet.folders import MARKER
+from cloister.devnet.services import WorkerFailed
+from cloister.devnet.testnet import Testnet
 from cloister.domain.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,10 +20,10 @@ Testnet.__test__ = False  # pytest would take the name for a collection of tests
 
 def test_demo__as_a_stranger_runs_it__reports_right_answers_a_slashed_liar_and_whole_books(tmp_path):
     command = [sys.executable, str(ROOT / "scripts" / "demo.py"), "--folder", str(tmp_path / "demo")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=480, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
-    levels = {"AGREED(3, 2)": {"commit", "reveal"}, "PROVED": {"prove"}}
+    levels = {"AGREED(3, 2)": {"commit", "reveal"}, "ATTESTED": {"answer"}, "PROVED": {"prove"}}
     for level, steps in levels.items():
         jobs = [job for job in report["jobs"] if job["level"] == level]
         assert len(jobs) >= 3
@@ -36,13 +38,19 @@ def test_demo__as_a_stranger_runs_it__reports_right_answers_a_slashed_liar_and_w
     assert min(sum(job["gas"].values()) for job in report["jobs"] if job["level"] == "AGREED(3, 2)") <= 700_000
     assert report["conserved"] is True
     assert {slash["worker"] for slash in report["slashed"]} == {"liar"}
+    assert {about["worker"] for about in report["attested"]} == {"worker-1", "worker-2", "worker-3"}
+    assert all(about["development"] for about in report["attested"])
+    # Three enclaves took two shares each of the keys of three models.
+    assert len(report["releases"]) == 18
+    assert "liar" not in {release["worker"] for release in report["releases"]}
+    assert "DEVELOPMENT EVIDENCE" in done.stdout
     assert "settled" in done.stdout
     assert "slashed" in done.stdout
 
 
 @pytest.fixture
 def net(tmp_path):
-    with Testnet(tmp_path / "net", block_time=0.1) as net:
+    with Testnet(tmp_path / "net", block_time=0.1, enclaves=False) as net:
         yield net
 
 
@@ -84,9 +92,11 @@ def test_testnet__a_worker_that_dies__is_reported_with_its_last_words(net):
 
 def test_testnet__stopped__leaves_no_process_and_no_port(tmp_path):
     with Testnet(tmp_path / "net", block_time=0.1) as net:
+        (broker,) = net.add_brokers(1)
         net.add_worker()
         net.start()
         process = net.workers[0].process
         assert process.poll() is None
     assert process.returncode == 0
+    assert broker.process.returncode == 0
     assert not net.node.running

@@ -23,6 +23,8 @@ from cloister.chain.errors import ContractError, RpcUnavailable, translated
 from cloister.chain.header import encode_header
 from cloister.devnet.accounts import account
 from cloister.devnet.network import skip_to_next_epoch, start_node, wait_for_block
+from cloister.domain.typed import result_digest
+from cloister.sealing.signatures import sign
 
 PARAMETERS = DeployParameters.devnet()
 PRICE = 10**15
@@ -167,7 +169,7 @@ def place(chain, deployment):
         call = nodes.functions.register("http://127.0.0.1:1/", os.urandom(32), worker.address)
         chain.send("register", worker, call, value=2 * 10**18)
     owner, manifest = chain.account(1), os.urandom(32)
-    chain.send("publish", owner, models.functions.publish(manifest, bytes(32), PRICE, "file:model"))
+    chain.send("publish", owner, models.functions.publish(manifest, ([], 0, False), PRICE, "file:model"))
     version = models.functions.versionId(owner.address, manifest).call()
     skip_to_next_epoch(chain.node, chain.w3, PARAMETERS.epoch_length)
     market = chain.contract("JobMarket", deployment.job_market)
@@ -229,7 +231,11 @@ def test_chain__delivered_job_with_equal_outputs__settles_and_pays(chain, place,
         call = market.functions.commit(job_id, committee, keccak(encode(types, opening)))
         chain.send(f"commit {index + 1}", place.workers[worker], call)
     for index, worker in enumerate(committee):
-        call = market.functions.reveal(job_id, committee, output, salt, os.urandom(100))
+        sealed = os.urandom(100)
+        signature = sign(
+            bytes(place.workers[worker].key), result_digest(w3.eth.chain_id, market.address, job_id, output, sealed)
+        )
+        call = market.functions.reveal(job_id, committee, output, salt, sealed, signature)
         receipt = chain.send(f"reveal {index + 1}", place.workers[worker], call)
     assert len(market.events.JobSettled().process_receipt(receipt, errors=DISCARD)) == 1
     assert market.functions.result(job_id).call() == output

@@ -1,13 +1,15 @@
-"""Rebuilds every job from the market's events and its parameters, and from nothing else."""
+"""Rebuilds every job from the market's events, its parameters and the names of the versions with a policy."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from . import commitments
 from .commitments import NOBODY
-from .market import LARGEST_PUBLISHED, PROVED, STATES, Parameters
+from .market import ATTESTED, LARGEST_PUBLISHED, PROVED, STATES, Parameters
 
 
-def rebuild(events: Iterable[tuple[str, dict]], parameters: Parameters) -> dict[bytes, dict]:
+def rebuild(
+    events: Iterable[tuple[str, dict]], parameters: Parameters, closed: Collection[bytes] = ()
+) -> dict[bytes, dict]:
     """Job id → what `job(id)` must answer, from (name, arguments) in the order of the chain."""
     jobs: dict[bytes, dict] = {}
     committees: dict[bytes, list[str]] = {}
@@ -21,7 +23,10 @@ def rebuild(events: Iterable[tuple[str, dict]], parameters: Parameters) -> dict[
                 "state": STATES.index("Open"),
                 "seats": request["seats"],
                 "quorum": request["quorum"],
-                "flags": 2 * (request["ciphertextSize"] > LARGEST_PUBLISHED) + 4 * (request["level"] == PROVED),
+                "flags": 2 * (request["ciphertextSize"] > LARGEST_PUBLISHED)
+                + 4 * (request["level"] == PROVED)
+                + 8 * (request["level"] == ATTESTED)
+                + 16 * (bytes(request["version"]) in closed),
                 "committed": 0,
                 "revealed": 0,
                 "excused": 0,
@@ -31,6 +36,8 @@ def rebuild(events: Iterable[tuple[str, dict]], parameters: Parameters) -> dict[
                 "requester": args["requester"],
                 "lockEach": request["pricePerSeat"] * parameters.stake_ratio,
                 "digest": bytes(32),
+                "deliveredAt": 0,
+                "charged": 0,
             }
             continue
         job = jobs[job_id]
@@ -41,10 +48,13 @@ def rebuild(events: Iterable[tuple[str, dict]], parameters: Parameters) -> dict[
             job["digest"] = commitments.committee_hash(committee)
             job["excused"] = sum(1 << seat for seat, who in enumerate(committee) if who == NOBODY)
             job["state"], job["deadline"] = STATES.index("Ready"), args["commitBy"]
+            job["deliveredAt"] = args["commitBy"] - parameters.commit_window
+        elif name == "RefusalCharged":
+            job["charged"] |= bit
         elif name == "OutputCommitted":
             job["committed"] |= bit
         elif name == "OutputRevealed":
-            job["revealed"] |= bit
+            job["revealed"] |= bit & job["committed"]  # the answer of an attested job was never committed to
         elif name == "SeatRefused":
             job["excused"] |= bit
         elif name == "RevealsOpened":

@@ -1,20 +1,24 @@
-"""Jobs and money: rules JOB-*, MONEY-* of docs/spec/protocol.md."""
+"""Jobs and money: rules JOB-*, MONEY-* of docs/spec/protocol.md, SIG-* of docs/spec/enclaves.md."""
 
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from . import commitments, statements
+from eth_utils import keccak
+
+from . import commitments, enclaves, statements
+from .attestations import REVOKED, EnclaveRegistry
 from .commitments import NOBODY, Request
-from .registry import Refused, Registry, require
+from .registry import Refused, require
 from .statements import Circuit, Statement, Verifiers
 
 __all__ = ["BURN", "Job", "Market", "Parameters", "Refused"]
 
 BURN = "0x000000000000000000000000000000000000dEaD"
 STATES = ["None", "Open", "Ready", "Demanded", "Committed", "Settled", "Refunded"]
-AGREED, PROVED = 1, 2
+ATTESTED, AGREED, PROVED = range(3)
+PROVABLE_REASONS = {1, 4, 5}
 LARGEST_PUBLISHED = 65536
 LARGEST_OUTPUT = 1072
 LARGEST_MASKED = 8192
@@ -41,6 +45,7 @@ class Job:
     requester: str
     seed_block: int
     request_block: int
+    requested_at: int
     deadline: int
     state: str = "Open"
     committee: list[str] = field(default_factory=list)
@@ -49,6 +54,10 @@ class Job:
     excused: set[int] = field(default_factory=set)
     published: bool = False
     demander: str | None = None
+    charged: set[int] = field(default_factory=set)  # seats that earned the fault fee by a signed refusal
+    enrolled: bool = False  # only enrolled workers are drawn
+    delivered_at: int = 0
+    sealed_keys: dict[int, bytes] = field(default_factory=dict)  # by seat
     result: bytes | None = None
 
     @property
@@ -58,6 +67,10 @@ class Job:
     @property
     def proved(self) -> bool:
         return self.request.level == PROVED
+
+    @property
+    def attested(self) -> bool:
+        return self.request.level == ATTESTED
 
     @property
     def escrow(self) -> int:
@@ -81,7 +94,7 @@ class Job:
             "state": STATES.index(self.state),
             "seats": self.request.seats,
             "quorum": self.request.quorum,
-            "flags": 1 * self.published + 2 * self.large + 4 * self.proved,
+            "flags": 1 * self.published + 2 * self.large + 4 * self.proved + 8 * self.attested + 16 * self.enrolled,
             "committed": sum(1 << seat for seat in self.commitments),
             "revealed": sum(1 << seat for seat in self.outputs),
             "excused": sum(1 << seat for seat in self.excused),
@@ -91,6 +104,8 @@ class Job:
             "requester": self.requester,
             "lockEach": self.request.price * parameters.stake_ratio,
             "digest": digest,
+            "deliveredAt": self.delivered_at,
+            "charged": sum(1 << seat for seat in self.charged),
         }
 
 
@@ -99,7 +114,7 @@ class Market:
     chain_id: int
     address: str
     parameters: Parameters
-    registry: Registry
+    registry: EnclaveRegistry
     verifiers: Verifiers
     accepts: Callable[[Statement, bytes], bool]  # what the verifiers of this history say to a proof
     prices: dict[bytes, int] = field(default_factory=dict)  # of the versions that take jobs
@@ -111,13 +126,20 @@ class Market:
         """MONEY-1."""
         live = [job for job in self.jobs.values() if not job.over]
         deposits = self.parameters.demand_deposit * sum(job.state == "Demanded" for job in live)
-        return sum(job.escrow for job in live) + deposits + sum(self.credits.values())
+        return sum(job.escrow - self._charges(job) for job in live) + deposits + sum(self.credits.values())
+
+    def charged(self) -> int:
+        """Seats that earned the fault fee by a signed refusal."""
+        return sum(len(job.charged) for job in self.jobs.values())
 
     # ---------------------------------------------------------------- requester
 
     def request(self, who: str, value: int, request: Request, *, now: int, block: int) -> bytes:
-        require(request.level in {AGREED, PROVED}, "JOB-4")
-        if request.level == PROVED:
+        require(request.level in {ATTESTED, AGREED, PROVED}, "JOB-4")
+        closed = self.registry.policies.closed(request.version)
+        if request.level == ATTESTED:
+            require(request.seats == request.quorum == 1 and closed, "Level ATTESTED")
+        elif request.level == PROVED:
             require(request.seats == request.quorum == 1, "JOB-25")
             require(request.version in self.circuits, "MODEL-7")
             require(self.circuits[request.version].verifier not in self.verifiers.gone, "MODEL-7")
@@ -129,15 +151,29 @@ class Market:
         job = commitments.job_id(self.chain_id, self.address, who, request)
         require(job not in self.jobs, "JOB-2")
         seed_block = block + self.parameters.seed_delay  # JOB-5
-        self.jobs[job] = Job(request, who, seed_block, block, now + self.parameters.deliver_window)
+        deadline = now + self.parameters.deliver_window
+        self.jobs[job] = Job(request, who, seed_block, block, now, deadline, enrolled=closed)
         return job
 
-    def committee(self, job_id: bytes, prevrandao: bytes, secret: bytes) -> list[str]:
-        job = self.jobs[job_id]
+    def committee(self, job_id: bytes, prevrandao: bytes, secret: bytes, now: int) -> list[str]:
+        """Whom a delivery at second `now` would seat."""
+        job, p = self.jobs[job_id], self.parameters
         lock = job.request.price * self.parameters.stake_ratio
         epoch = self.registry.epoch(job.request_block)
         seed = commitments.seed(job_id, prevrandao, secret)
-        return self.registry.draw(seed, job.request.seats, epoch, lock)
+        if not job.enrolled:
+            return self.registry.draw(seed, job.request.seats, epoch, lock)
+        commits_end = now + 2 * p.commit_window + p.publish_window  # ENC-10: a demand can come in the last second
+        return self.registry.draw_enrolled(
+            seed,
+            job.request.seats,
+            epoch,
+            lock,
+            job.request.version,
+            job.requested_at,
+            commits_end + p.reveal_window,
+            commits_end,
+        )
 
     def deliver(
         self,
@@ -158,17 +194,19 @@ class Market:
         require(prevrandao is not None and block > job.seed_block, "DRAW-1")
         epochs = self.registry.epoch(block) - self.registry.epoch(job.request_block)
         require(epochs <= 1, "DRAW-2")
-        committee = self.committee(job_id, prevrandao, secret)
+        committee = self.committee(job_id, prevrandao, secret, now)
         require(named == commitments.committee_hash(committee), "JOB-9")
         seated = [worker for worker in committee if worker != NOBODY]
         if len(seated) < request.quorum:  # JOB-8
-            self._refund(job, job.escrow)
+            self._refund(job, job.escrow - self._charges(job))
             return
         require(len(keys) == SEALED_KEY * len(seated), "JOB-7")
         job.state = "Ready"
         job.deadline = now + self.parameters.commit_window
-        job.committee = committee
+        job.committee, job.delivered_at = committee, now
         job.excused = {seat for seat, worker in enumerate(committee) if worker == NOBODY}
+        places = [seat for seat, worker in enumerate(committee) if worker != NOBODY]
+        job.sealed_keys = {seat: keys[SEALED_KEY * i : SEALED_KEY * (i + 1)] for i, seat in enumerate(places)}
         for worker in seated:  # JOB-10
             self.registry.lock(worker, request.price * self.parameters.stake_ratio)
 
@@ -176,7 +214,7 @@ class Market:
 
     def commit(self, who: str, job_id: bytes, committee: list[str], commitment: bytes, *, now: int, block: int) -> None:
         job = self._job(job_id, "Ready", now)
-        require(not job.proved, "JOB-27")
+        require(not job.proved and not job.attested, "JOB-27")
         seat = self._open_seat(job, committee, who)
         job.commitments[seat] = commitment
         self._maybe_open_reveals(job, now)
@@ -189,6 +227,7 @@ class Market:
         output: bytes,
         salt: bytes,
         sealed: bytes,
+        signature: bytes,
         *,
         now: int,
         block: int,
@@ -205,6 +244,7 @@ class Market:
         require(len(sealed) <= LARGEST_OUTPUT, "sealed output too long")
         opened = commitments.commitment(self.chain_id, self.address, job_id, who, output, salt)
         require(opened == job.commitments[seat], "JOB-11, JOB-15")
+        require(self._result_signed(who, job_id, output, sealed, signature), "SIG-1")
         job.state, job.deadline = "Committed", deadline
         job.outputs[seat] = output
         if set(job.outputs) == set(job.commitments):
@@ -221,6 +261,7 @@ class Market:
         pad_points: bytes,
         masked: bytes,
         proof: bytes,
+        signature: bytes,
         *,
         now: int,
         block: int,
@@ -243,15 +284,57 @@ class Market:
             context=statements.job_context(self.chain_id, self.address, job_id, who),
         )
         require(self.accepts(statement, proof), "JOB-28")
+        require(self._result_signed(who, job_id, output, masked, signature), "SIG-1")
         job.state, job.result = "Settled", output  # JOB-30
         self._credit(job.committee[seat], request.price)
         self._release(job, Counter(), block)
 
-    def refuse(self, who: str, job_id: bytes, committee: list[str], reason: int, *, now: int, block: int) -> None:
+    def answer(
+        self,
+        who: str,
+        job_id: bytes,
+        committee: list[str],
+        output: bytes,
+        sealed: bytes,
+        signature: bytes,
+        *,
+        now: int,
+        block: int,
+    ) -> None:
         job = self._job(job_id, "Ready", now)
-        job.excused.add(self._open_seat(job, committee, who))
+        require(job.attested, "Level ATTESTED")
+        seat = self._open_seat(job, committee, who)
+        require(any(output), "zero would mean that there is no result")
+        require(len(sealed) <= LARGEST_OUTPUT, "sealed output too long")
+        require(not self._revoked(job, who), "ENC-5")
+        require(self._result_signed(who, job_id, output, sealed, signature), "SIG-1")
+        job.state, job.result = "Settled", output
+        self._credit(job.committee[seat], job.request.price)
+        self._release(job, Counter(), block)
+
+    def refuse(
+        self,
+        who: str,
+        job_id: bytes,
+        committee: list[str],
+        reason: int,
+        sealed_key_hash: bytes,
+        signature: bytes,
+        *,
+        now: int,
+        block: int,
+    ) -> None:
+        job = self._job(job_id, "Ready", now)
+        seat = self._open_seat(job, committee, who)
+        if signature and job.enrolled and reason in PROVABLE_REASONS:  # SIG-2
+            require(sealed_key_hash == keccak(job.sealed_keys[seat]), "SIG-2: a key that was not delivered")
+            signed = enclaves.message(self.chain_id, self.address, "Refusal", job_id, who, sealed_key_hash, reason)
+            require(self.registry.signs(who, enclaves.signed_by(signed, signature), job.delivered_at), "SIG-2")
+            job.charged.add(seat)
+            self._credit(who, self._fault_fee(job))
+        job.excused.add(seat)
         if len(job.seats()) < job.request.quorum:  # JOB-16
-            self._refund(job, job.escrow)
+            self._refund(job, job.escrow - self._charges(job))
             self._release(job, Counter(), block)
         else:
             self._maybe_open_reveals(job, now)
@@ -301,8 +384,8 @@ class Market:
     def _settle(self, job: Job, block: int) -> None:
         lock = job.request.price * self.parameters.stake_ratio
         wrong = lock * self.parameters.wrong_bps // 10_000
-        excused = job.large or (job.proved and self.circuits[job.request.version].verifier in self.verifiers.gone)
-        silent = 0 if excused else lock * self.parameters.silent_bps // 10_000  # JOB-19, JOB-31
+        forgiven = job.large or (job.proved and self.circuits[job.request.version].verifier in self.verifiers.gone)
+        silent = 0 if forgiven else lock * self.parameters.silent_bps // 10_000  # JOB-19, JOB-31
         winner = None
         for output, votes in Counter(job.outputs.values()).items():
             if votes >= job.request.quorum:  # JOB-20
@@ -311,7 +394,7 @@ class Market:
         agreeing = []
         for seat in job.seats():
             if seat not in job.commitments:
-                penalties[seat] = silent  # JOB-21, JOB-22
+                penalties[seat] = 0 if self._revoked(job, job.committee[seat]) else silent  # JOB-21, JOB-22, ENC-5
             elif seat not in job.outputs:
                 penalties[seat] = wrong if self._decidable(job) else 0  # JOB-21, JOB-22, JOB-23
             elif winner is not None and job.outputs[seat] != winner:
@@ -319,21 +402,22 @@ class Market:
             elif winner is not None:
                 agreeing.append(seat)
         if winner is None:
-            self._refund(job, job.escrow)  # JOB-22
+            self._refund(job, job.escrow - self._charges(job))  # JOB-22
         else:
             job.state, job.result = "Settled", winner
             for seat in agreeing:
                 self._credit(job.committee[seat], job.request.price)
-            self._credit(job.requester, job.escrow - len(agreeing) * job.request.price)  # MONEY-3
+            paid = len(agreeing) * job.request.price + self._charges(job)
+            self._credit(job.requester, job.escrow - paid)  # MONEY-3
         self._release(job, penalties, block)
 
     def _void(self, job: Job, block: int) -> None:
         """JOB-17, unanswered."""
-        fee = job.request.price * self.parameters.fault_bps // 10_000
+        fee = self._fault_fee(job)
         for seat in job.seats():
             self._credit(job.committee[seat], fee)
         self._credit(job.demander, self.parameters.demand_deposit)
-        self._refund(job, job.escrow - fee * len(job.seats()))
+        self._refund(job, job.escrow - self._charges(job) - fee * len(job.seats()))
         self._release(job, Counter(), block)
 
     def _refund(self, job: Job, amount: int) -> None:
@@ -351,6 +435,23 @@ class Market:
 
     def _credit(self, account: str, amount: int) -> None:
         self.credits[account] += amount
+
+    def _fault_fee(self, job: Job) -> int:
+        """Of one seat."""
+        return job.request.price * self.parameters.fault_bps // 10_000
+
+    def _charges(self, job: Job) -> int:
+        """What signed refusals have taken from the escrow: SIG-2."""
+        return len(job.charged) * self._fault_fee(job)
+
+    def _revoked(self, job: Job, who: str) -> bool:
+        """Whether the attestation on which the seat was given was revoked, whatever came after: ENC-5."""
+        since = [one for one in self.registry.enclaves[who].attested if one.since >= job.delivered_at]
+        return job.enrolled and any(one.until == REVOKED for one in since)
+
+    def _result_signed(self, who: str, job_id: bytes, output: bytes, sealed: bytes, signature: bytes) -> bool:
+        signed = enclaves.message(self.chain_id, self.address, "Result", job_id, 0, output, keccak(sealed))
+        return self.registry.signs(who, enclaves.signed_by(signed, signature), self.jobs[job_id].delivered_at)
 
     def _job(self, job_id: bytes, state: str, now: int) -> Job:
         require(job_id in self.jobs, "unknown job")

@@ -35,12 +35,12 @@ def digest(text: str) -> bytes:
 
 
 def request(
-    seats: int = 3, quorum: int = 2, nonce: int = 0, ciphertext_size: int = 60, *, proved: bool = False
+    seats: int = 3, quorum: int = 2, nonce: int = 0, ciphertext_size: int = 60, *, single: Level | None = None
 ) -> Request:
     return Request(
         nonce=nonce,
         version=VersionId(digest("version")),
-        assurance=Assurance(Level.PROVED, 1, 1) if proved else Assurance(Level.AGREED, seats, quorum),
+        assurance=Assurance(Level.AGREED, seats, quorum) if single is None else Assurance(single, 1, 1),
         price_per_seat=10**15,
         input_commitment=digest("input"),
         ciphertext_hash=BlobId(digest("ciphertext")),
@@ -54,10 +54,10 @@ class Story:
     """Makes the events of one job, each a second after the one before."""
 
     def __init__(
-        self, seats: int = 3, quorum: int = 2, name: str = "job", start: int = 1000, *, proved: bool = False
+        self, seats: int = 3, quorum: int = 2, name: str = "job", start: int = 1000, *, single: Level | None = None
     ) -> None:
         self.job_id = JobId(digest(name))
-        self.request = request(seats, quorum, proved=proved)
+        self.request = request(seats, quorum, single=single)
         self.time = start
 
     def _tick(self) -> int:
@@ -152,7 +152,7 @@ def random_history(random: Random, name: str) -> list[JobEvent]:
 
 
 def _random_proved_history(random: Random, name: str) -> list[JobEvent]:
-    story = Story(name=name, proved=True)
+    story = Story(name=name, single=Level.PROVED)
     events: list[JobEvent] = [story.requested()]
     if random.random() < 0.1:
         return [*events, story.refunded(random.choice([RefundReason.NOT_DELIVERED, RefundReason.COMMITTEE_TOO_SMALL]))]

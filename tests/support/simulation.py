@@ -29,7 +29,7 @@ from cloister.domain.events import (
 )
 from cloister.domain.ids import Address, JobId
 from cloister.domain.job import Job, State, apply
-from cloister.domain.request import Request
+from cloister.domain.request import Level, Request
 from cloister.worker import Worker
 
 PROOF = b"proof"
@@ -102,9 +102,9 @@ class Market:
 
     # what JobMarket.sol does
 
-    def request(self, name: str, *, ciphertext_size: int = 60, proved: bool = False) -> JobId:
+    def request(self, name: str, *, ciphertext_size: int = 60, single: Level | None = None) -> JobId:
         job_id = JobId(digest(name))
-        parameters: Request = request(ciphertext_size=ciphertext_size, proved=proved)
+        parameters: Request = request(ciphertext_size=ciphertext_size, single=single)
         self.emit(JobRequested(job_id, REQUESTER, parameters, self.number + 1, self.time + WINDOW))
         return job_id
 
@@ -137,6 +137,12 @@ class Market:
             raise Unproved("the proof is wrong")
         self.emit(JobProved(job_id, worker, answer.masked))
         self.emit(JobSettled(job_id, digest("output"), 0b1))
+
+    def answer(self, job_id: JobId, worker: Address, output: bytes) -> None:
+        job = self._uncommitted(job_id, worker)
+        self._require(job.request.assurance.attested, "not an attested job")
+        self.emit(OutputRevealed(job_id, worker, output, b"sealed"))
+        self.emit(JobSettled(job_id, output, 0b1))
 
     def refuse(self, job_id: JobId, worker: Address, reason: int) -> None:
         self._uncommitted(job_id, worker)
@@ -252,11 +258,11 @@ class World:
         # sealing is random, so that no two answers are the same bytes
         self.inferences += 1
         seal = f"sealed {self.inferences}".encode()
-        return Answer(digest("commitment of " + self.me), digest("right"), digest("salt"), seal)
+        return Answer(digest("commitment of " + self.me), digest("right"), digest("salt"), seal, b"signed")
 
     def provable(self, job: Job) -> ProvedAnswer | None:
         self.proofs += 1
-        return ProvedAnswer(digest("binding"), digest("C_X"), digest("pad"), b"masked", PROOF)
+        return ProvedAnswer(digest("binding"), digest("C_X"), digest("pad"), b"masked", PROOF, b"signed")
 
     def step(self) -> bool:
         """One step of the worker, whoever dies in it."""
@@ -298,6 +304,9 @@ class World:
                 assert isinstance(argument, Answer)
                 self.market._require(argument.commitment == digest("commitment of " + self.me), "wrong opening")
                 self.market.reveal(job_id, self.me, argument.output_commitment)
+            case "answer":
+                assert isinstance(argument, Answer)
+                self.market.answer(job_id, self.me, argument.output_commitment)
             case "prove":
                 assert isinstance(argument, ProvedAnswer)
                 self.market.prove(job_id, self.me, argument)
@@ -345,13 +354,16 @@ class Desk:
     def reveal(self, job: Job, answer: Answer) -> None:
         self._send("reveal", job, answer)
 
+    def answer(self, job: Job, answer: Answer) -> None:
+        self._send("answer", job, answer)
+
     def prove(self, job: Job, answer: ProvedAnswer) -> None:
         try:
             self._send("prove", job, answer)
         except Unproved as error:
             raise ProofRefused(error.message) from error
 
-    def refuse(self, job: Job, reason: RefusalReason) -> None:
+    def refuse(self, job: Job, reason: RefusalReason, signature: bytes) -> None:
         self._send("refuse", job, reason)
 
     def demand(self, job: Job) -> None:
@@ -362,7 +374,7 @@ class Desk:
 
     def progress(self, job_id: JobId) -> Progress:
         self.world.tick("progress")
-        names = ("commit", "reveal", "prove", "refuse", "demand", "close")
+        names = ("commit", "reveal", "answer", "prove", "refuse", "demand", "close")
         return Progress(*(self._sent(f"{name}:{job_id.hex()}") for name in names))
 
     def settle(self) -> list[tuple[str, bool]]:

@@ -21,10 +21,12 @@ from cloister.client import Client
 from cloister.devnet.accounts import key
 from cloister.domain.decisions import Timing
 from cloister.domain.ids import Address
+from cloister.domain.pins import Pins
 from cloister.domain.request import Assurance
 from cloister.fixedpoint import load_heldout, load_package
 from cloister.inference import PackageCache, PlainInference
 from cloister.proved import ProvedInference
+from cloister.recipients import Recipients
 from cloister.sealing.keys import WorkerKeys
 from cloister.sealing.vault import Vault
 from cloister.storage.blobs import BlobStore, BlobStores
@@ -61,6 +63,7 @@ class Town:
         self.models = Models(self.connection, deployment.model_registry, deployment.block)
         self.verifiers = Verifiers(self.connection, self.models.verifiers())
         self.blobs = BlobStores([BlobStore(str(folder / "blobs"), max_size=1 << 26)])
+        self.recipients = Recipients(self.connection.chain_id, self.nodes, self.models, Pins(), deployment.block)
         self.journals = {}
         self.workers = {}
         self.trusted = deployment.verifier
@@ -161,6 +164,7 @@ class ClientSession:
             town.nodes,
             town.models,
             town.verifiers,
+            town.recipients,
             town.sender(self.index, self.journal),
             town.blobs,
             self.journal,

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from cloister.bootstrap import _deployment, _timing
+from cloister.bootstrap.workers import _timing
 from cloister.chain.deployment import DeployParameters
 from cloister.config import ConfigError, load_settings
 from cloister.domain.decisions import Timing
+from cloister.network import _deployment
 
 PUBLIC = DeployParameters().market
 

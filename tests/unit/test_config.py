@@ -391,7 +391,9 @@ def test_import__reads_nothing(tmp_path):
 def table() -> str:
     rows = ["| setting | default | meaning | valid values |", "| --- | --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        default = COMPUTED_DEFAULTS.get(name) or ("none" if field.default is None else f"`{field.default}`")
+        given = () if field.default is None else field.default
+        values = given if isinstance(given, tuple) else (given,)
+        default = COMPUTED_DEFAULTS.get(name) or ", ".join(f"`{value}`" for value in values) or "none"
         valid = field.json_schema_extra["valid"]
         rows.append(f"| `{name}` | {default} | {field.description} | {valid} |")
     return "\n".join(rows)

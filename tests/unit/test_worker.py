@@ -12,6 +12,7 @@ from cloister.domain.errors import CloisterError
 from cloister.domain.events import RefundReason
 from cloister.domain.job import State
 from cloister.domain.ledger import REORG_DEPTH
+from cloister.domain.request import Level
 from cloister.worker import CURSOR_STEP
 
 SILENT = 0
@@ -601,7 +602,7 @@ def test_worker__clock__runs_on_between_blocks():
 
 
 def proved(crash_at=None):
-    return started(crash_at, proved=True)
+    return started(crash_at, single=Level.PROVED)
 
 
 def test_worker__proved_job__proves_and_is_paid():
@@ -633,7 +634,9 @@ def test_worker__proof_under_way__keeps_no_reveal_waiting():
     world = World()
     world.prove = lambda job: None
     ids = []
-    world.mine(lambda: ids.extend([world.market.request("proved", proved=True), world.market.request("agreed")]))
+    world.mine(
+        lambda: ids.extend([world.market.request("proved", single=Level.PROVED), world.market.request("agreed")])
+    )
     world.mine(*(functools.partial(world.market.deliver, job_id) for job_id in ids))
     others = Others(world)
     for _ in range(4):
@@ -732,3 +735,44 @@ def test_worker__proof_mined_and_taken_back__is_paid_after_all():
     world.step()
     assert play(world, job_id).agreeing == {ALICE}
     assert sent(world) == ["prove"]
+
+
+# ------------------------------------------------------------------ attested jobs
+
+
+def test_worker__attested_job__answers_and_is_paid():
+    world, job_id = started(single=Level.ATTESTED)
+    job = play(world, job_id)
+    assert job.state is State.SETTLED
+    assert job.agreeing == {ALICE}
+    assert sent(world) == ["answer"]
+    assert world.inferences == 1
+    assert not world.step()
+
+
+def test_worker__attested_job__survives_a_crash_at_every_step_with_one_answer():
+    undisturbed, job_id = started(single=Level.ATTESTED)
+    play(undisturbed, job_id)
+    for crash_at in range(len(undisturbed.calls)):
+        world, job_id = started(crash_at, single=Level.ATTESTED)
+        job = play(world, job_id)
+        assert job.agreeing == {ALICE}, crash_at
+        assert sent(world) == ["answer"], crash_at
+
+
+def test_worker__attested_job_that_it_cannot_serve__is_refused_with_the_signature_of_its_enclave():
+    world, job_id = started(single=Level.ATTESTED)
+    refusals = []
+
+    def answer(job):
+        raise CannotServe(RefusalReason.COMMITMENT_MISMATCH, "Wrong input.", b"signed by the enclave")
+
+    world.answer = answer
+    refuse = world.worker.desk.refuse
+    world.worker.desk.refuse = lambda job, reason, signature: (
+        refusals.append(signature),
+        refuse(job, reason, signature),
+    )
+    assert play(world, job_id).refund_reason is RefundReason.REFUSALS
+    assert refusals == [b"signed by the enclave"]
+    assert sent(world) == ["refuse"]

@@ -1,19 +1,22 @@
 """The measurement of an installation: Cloister's own code, everything that it can import, and the interpreter.
 
 Python prefers a compiled file to its source whenever time and size agree. Whoever measures in earnest starts the
-interpreter so that it reads no compiled files from the places measured here.
+interpreter so that it reads no compiled files from the places measured here, and shows it no other places:
+`cloister.enclave.launcher` does both. Of the interpreter and its standard library the version alone is measured, and of
+the system's libraries nothing: where that matters, a TDX device measures the whole image instead.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import file_digest, sha384
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, PackagePath, distribution
 from pathlib import Path
 
 from cloister.attestation.registers import Registers
@@ -24,6 +27,7 @@ OURS = "cloister"
 _PACKAGE = Path(__file__).resolve().parents[1]
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
+_METADATA = (".dist-info", ".egg-info")
 _KEPT_METADATA = ("METADATA", "entry_points.txt")
 """Of a distribution's metadata; the rest tells how and where it was installed."""
 
@@ -80,12 +84,17 @@ class DigestCache:
 
 
 def measure(
-    package: Path = _PACKAGE, distributions: Iterable[Distribution] | None = None, *, cache: Path | None = None
+    package: Path = _PACKAGE,
+    distributions: Iterable[Distribution] | None = None,
+    *,
+    compiled: Path | None = None,
+    cache: Path | None = None,
 ) -> Registers:
     """Measures an installation: MRTD is its code, RTMR0 its dependencies, RTMR1 the interpreter, each SHA-384.
 
-    Without `distributions`, those that the distribution "cloister" needs. With a `cache` file, what has not changed is
-    not read again. Raises MeasurementError.
+    RTMR2 is a folder of `compiled` code that is run instead, if there is one; else zero. Without `distributions`, those
+    that the distribution "cloister" needs. With a `cache` file, what has not changed is not read again. Raises
+    MeasurementError.
     """
     digests = DigestCache(cache)
     code = _tree_digest(_code_files(package), digests)
@@ -93,9 +102,26 @@ def measure(
     dependencies = sha384()
     for name, version, tree in sorted(_described(found, digests)):
         dependencies.update(_framed(name.encode()) + _framed(version.encode()) + tree)
-    digests.save()
     interpreter = f"{sys.implementation.name} {platform.python_version()}"
-    return Registers(mrtd=code, rtmr0=dependencies.digest(), rtmr1=sha384(interpreter.encode()).digest())
+    registers = Registers(mrtd=code, rtmr0=dependencies.digest(), rtmr1=sha384(interpreter.encode()).digest())
+    if compiled is not None:
+        registers = replace(registers, rtmr2=_tree_digest(_all_files(compiled, compiled), digests))
+    digests.save()
+    return registers
+
+
+def top_levels(found: Distribution) -> list[Path]:
+    """Files and folders of a site folder that belong to a distribution, its metadata among them.
+
+    Raises MeasurementError.
+    """
+    record = found.read_text("RECORD")
+    if record is None:
+        names = {file.parts[0] for file in _recorded(found)}
+    else:  # which is long, and whose first folders need no parser
+        names = {re.split("[/,]", line.lstrip('"'), maxsplit=1)[0] for line in record.splitlines()}
+    wanted = {name for name in names if name not in ("", "..", "__pycache__") and not name.endswith(".pth")}
+    return sorted(Path(str(found.locate_file(name))) for name in wanted)
 
 
 def closure(name: str) -> list[Distribution]:
@@ -142,18 +168,38 @@ def _described(distributions: Iterable[Distribution], digests: DigestCache) -> I
         yield _normal(found.metadata["Name"]), found.version, _tree_digest(_installed_files(found), digests)
 
 
-def _installed_files(found: Distribution) -> Iterator[tuple[str, Path]]:
-    name = found.metadata["Name"]
+def _recorded(found: Distribution) -> Iterator[PackagePath]:
     if found.files is None:
-        raise MeasurementError(f"{name} does not tell its files.", "Install it with pip.")
+        raise MeasurementError(f"{found.metadata['Name']} does not tell its files.", "Install it with pip.")
     for file in found.files:
-        if _is_compiled(file.parts) or file.parts[0] == ".." or Path(file).is_absolute():
-            continue  # scripts lie outside, and name the interpreter's path
-        if file.parts[0].endswith((".dist-info", ".egg-info")) and file.name not in _KEPT_METADATA:
+        if file.parts[0] != ".." and not Path(file).is_absolute():
+            yield file  # what lies outside are scripts, which name the interpreter's path
+
+
+def _installed_files(found: Distribution) -> Iterator[tuple[str, Path]]:
+    recorded = set()
+    for file in _recorded(found):
+        if _is_compiled(file.parts):
+            continue
+        if file.parts[0].endswith(_METADATA) and file.name not in _KEPT_METADATA:
             continue
         if file.suffix == ".pth" and "__editable__" in file.name:
             continue
+        recorded.add(file.as_posix())
         yield file.as_posix(), Path(str(file.locate()))
+    # Some libraries import what others may put into their folders, so a file that came later counts as well.
+    for top in top_levels(found):
+        if top.is_dir() and not top.name.endswith(_METADATA):
+            for name, path in _all_files(top, top.parent):
+                if name not in recorded and not _is_compiled(Path(name).parts):
+                    yield name, path
+
+
+def _all_files(folder: Path, root: Path) -> Iterator[tuple[str, Path]]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent) / name
+            yield path.relative_to(root).as_posix(), path
 
 
 def _code_files(package: Path) -> Iterator[tuple[str, Path]]:

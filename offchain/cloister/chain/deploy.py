@@ -24,6 +24,7 @@ RECEIPT_TIMEOUT = 300.0
 """Seconds to wait for each transaction."""
 VERIFIER = "MatrixProofVerifier"
 """The proof system that a deployment lists and vouches for."""
+QUOTE_VERIFIER = "TdxQuoteVerifier"
 
 RootKey = tuple[bytes, bytes]
 """P-256 public key of a root certificate: x and y, 32 bytes each."""
@@ -40,13 +41,17 @@ def deploy(
     parameters: DeployParameters | None = None,
     *,
     verifier: Artifact | None = None,
+    quote_verifier: Artifact | None = None,
+    development_root: RootKey | None = None,
     timeout: float = RECEIPT_TIMEOUT,
     report: Callable[[str], None] = lambda _: None,
 ) -> Deployment:
-    """Deploys ProofVerifiers, ModelRegistry, NodeRegistry, JobMarket and a verifier, and checks it all with `verify`.
+    """Deploys the registries, the market and the verifiers of proofs and quotes, and checks it all with `verify`.
 
-    The account must send nothing else meanwhile: the node registry is told the address that the market will get
-    from the account's nonce. It becomes the steward of the verifier; `verifier` is another one than the package's own.
+    The account must send nothing else meanwhile: contracts are told the addresses that others will get from its nonce.
+    It becomes the steward of the collateral of quotes. `verifier` and `quote_verifier` are others than the package's
+    own. With a `development_root` the deployment takes DEVELOPMENT evidence, which protects nothing; without one it
+    never will.
     `report` is called with one line per contract; `timeout`, in seconds, holds for each.
 
     Raises InsufficientFunds before it sends anything, DeploymentFailed when a transaction is not mined in
@@ -56,14 +61,19 @@ def deploy(
     parameters = parameters or DeployParameters()
     sender = _Deployer(w3, account, timeout, report)
     proof_system = verifier or artifact(VERIFIER)
-    sender.check_funds([*(artifact(name) for name in _CREATED), proof_system])
-    market = _create_address(account.address, sender.nonce + _CREATED.index("JobMarket"))
+    judge = quote_verifier or artifact(QUOTE_VERIFIER)
+    sender.check_funds([*(artifact(name) for name in _CREATED if name != QUOTE_VERIFIER), judge, proof_system])
+    registry, market = (
+        _create_address(account.address, sender.nonce + _CREATED.index(name)) for name in ("NodeRegistry", "JobMarket")
+    )
     verifiers, block = sender.create(artifact("ProofVerifiers"))
     models, _ = sender.create(artifact("ModelRegistry"), verifiers)
+    roots = [(*INTEL_ROOT, False), *([] if development_root is None else [(*development_root, True)])]
+    quotes, _ = sender.create(judge, registry, account.address, roots)
     registry_arguments = (market, parameters.epoch_length, parameters.exit_delay, parameters.minimum_stake)
-    nodes, _ = sender.create(artifact("NodeRegistry"), *registry_arguments)
+    nodes, _ = sender.create(artifact("NodeRegistry"), *registry_arguments, models, quotes, astuple(parameters.limits))
     created, _ = sender.create(artifact("JobMarket"), nodes, models, astuple(parameters.market))
-    if created != market:
+    if (nodes, created) != (registry, market):
         raise DeploymentFailed(f"The market is at {created}, not at {market}.", "Deploy again.")
     checker, _ = sender.create(proof_system)
     number = sender.list_verifier(verifiers, checker)
@@ -147,7 +157,7 @@ class _Deployer:
         return {"maxFeePerGas": cast(Any, 2 * base_fee + tip), "maxPriorityFeePerGas": tip}
 
 
-_CREATED = ("ProofVerifiers", "ModelRegistry", "NodeRegistry", "JobMarket")
+_CREATED = ("ProofVerifiers", "ModelRegistry", QUOTE_VERIFIER, "NodeRegistry", "JobMarket")
 """In this order, before the verifier."""
 _LISTING_GAS = 100_000
 

@@ -14,6 +14,7 @@ from web3 import Web3
 from ..chain.artifacts import artifact
 from ..chain.errors import WrongChain, translated
 from ..chain.market import Parameters
+from ..chain.nodes import Limits
 from ..domain.errors import CloisterError, InvalidInput
 from ..domain.ids import Address
 
@@ -44,7 +45,12 @@ class DeployParameters:
     * epochs of 1,800 blocks, 6 hours at 12 seconds, 1 hour at 2: longer than seed delay and deliver window
       together, so that a job's stakes are remembered until its deadline (DRAW-2);
     * exit delay 1 day, 20 times the longest life of a job (NODE-4);
-    * minimum stake 1 ether: filling the stake tree with idle workers is dear.
+    * minimum stake 1 ether: filling the stake tree with idle workers is dear;
+    * attestations of 7 days: a platform that its vendor finds wanting is out after a week at most, and at once when it
+      is revoked; a renewal costs about as much gas as a job;
+    * prompt keys of an hour: who steals one can open the inputs of an hour (PROMPT-2). It is more than twice what a job
+      needs of it, so that a key is always at hand;
+    * 4 workers per machine: one owner of one machine is not a crowd.
     """
 
     market: Parameters = field(
@@ -67,6 +73,7 @@ class DeployParameters:
     """Seconds."""
     minimum_stake: int = ETHER
     """Wei."""
+    limits: Limits = field(default_factory=lambda: Limits(7 * 86_400, 3_600, 4))
 
     @classmethod
     def devnet(cls) -> DeployParameters:
@@ -87,6 +94,7 @@ class DeployParameters:
             epoch_length=64,
             exit_delay=600,
             minimum_stake=ETHER,
+            limits=Limits(attestation_period=3_600, prompt_lifetime=600, identities_per_platform=4),
         )
 
     def __post_init__(self) -> None:
@@ -103,6 +111,12 @@ class DeployParameters:
             "0 < faultBps <= 10000": 0 < m.fault_bps <= 10_000,
             "the demand deposit is in [0, 2^96)": 0 <= m.demand_deposit < 1 << 96,
             "the minimum stake is at least 1 gwei": self.minimum_stake >= 10**9,
+            "attestation period, prompt lifetime and workers per machine are in [1, 2^32)": all(
+                0 < value < 1 << 32 for value in astuple(self.limits)
+            ),
+            "half a prompt key's life outlasts the commit windows of a job": self.limits.prompt_lifetime // 2
+            >= 2 * m.commit_window + m.publish_window,
+            "half an attestation's life outlasts a job": self.limits.attestation_period // 2 >= longest_life,
             "the exit delay exceeds the longest life of a job": self.exit_delay > longest_life,
         }
         if broken := [rule for rule, holds in rules.items() if not holds]:
@@ -207,6 +221,7 @@ def verify(w3: Web3, deployment: Deployment, parameters: DeployParameters | None
             "the market's node registry": (market.nodes().call(), deployment.node_registry),
             "the market's model registry": (market.models().call(), deployment.model_registry),
             "the node registry's market": (nodes.market().call(), deployment.job_market),
+            "the node registry's model registry": (nodes.models().call(), deployment.model_registry),
         }
         verifiers = w3.eth.contract(models.verifiers().call(), abi=artifact("ProofVerifiers").abi).functions
         listed = verifiers.count().call()
@@ -216,6 +231,7 @@ def verify(w3: Web3, deployment: Deployment, parameters: DeployParameters | None
                 "the epoch length": (nodes.epochLength().call(), parameters.epoch_length),
                 "the exit delay": (nodes.exitDelay().call(), parameters.exit_delay),
                 "the minimum stake": (nodes.minimumStake().call(), parameters.minimum_stake),
+                "the limits of attestations": (tuple(nodes.limits().call()), astuple(parameters.limits)),
             }
     for what, (actual, expected) in found.items():
         if actual != expected:

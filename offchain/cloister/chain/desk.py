@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from eth_hash.auto import keccak
+
 from cloister.chain.call import Call
 from cloister.chain.errors import ContractError
 from cloister.chain.market import Market
@@ -33,9 +35,21 @@ class Desk:
     def reveal(self, job: Job, answer: Answer) -> None:
         """Opens the commitment."""
         call = self._market.reveal(
-            job.job_id, job.committee, answer.output_commitment, answer.salt, answer.sealed_output
+            job.job_id,
+            job.committee,
+            answer.output_commitment,
+            answer.salt,
+            answer.sealed_output,
+            answer.signature,
         )
         self._send("reveal", job, call)
+
+    def answer(self, job: Job, answer: Answer) -> None:
+        """Answers an attested job, which settles it."""
+        call = self._market.answer(
+            job.job_id, job.committee, answer.output_commitment, answer.sealed_output, answer.signature
+        )
+        self._send("answer", job, call)
 
     def prove(self, job: Job, answer: ProvedAnswer) -> None:
         """Sends the proof, which settles the job. Raises ProofRefused when the market would not take it."""
@@ -46,9 +60,10 @@ class Desk:
                 raise ProofRefused(error.message, error.hint) from error
             raise
 
-    def refuse(self, job: Job, reason: RefusalReason) -> None:
-        """Gives the seat up."""
-        self._send("refuse", job, self._market.refuse(job.job_id, job.committee, reason))
+    def refuse(self, job: Job, reason: RefusalReason, signature: bytes = b"") -> None:
+        """Gives the seat up; `signature` is the enclave's, if the requester is to pay for it."""
+        sealed_key = keccak(job.sealed_key_for(self._sender.address))
+        self._send("refuse", job, self._market.refuse(job.job_id, job.committee, reason, sealed_key, signature))
 
     def demand(self, job: Job) -> None:
         """Asks for the ciphertext on chain."""
@@ -63,6 +78,7 @@ class Desk:
         return Progress(
             committed=self._sent("commit", job_id),
             revealed=self._sent("reveal", job_id),
+            answered=self._sent("answer", job_id),
             proved=self._sent("prove", job_id),
             withdrew=self._sent("refuse", job_id),
             demanded=self._sent("demand", job_id),

@@ -85,9 +85,10 @@ HINTS: Mapping[str, str] = MappingProxyType(
             "draw anew before sealing any key."
         ),
         # JobMarket: request
-        "JobMarket_LevelNotAvailable": "Ask for AGREED or PROVED, the levels of this version.",
+        "JobMarket_LevelNotAvailable": "Ask for ATTESTED, AGREED or PROVED, the levels of this version.",
+        "JobMarket_OpenVersion": "Any worker may run this version, attested or not: ask for AGREED.",
         "JobMarket_BadCommittee": (
-            "Choose 2 to maxSeats seats and a quorum above half of them; a PROVED job has one seat."
+            "Choose 2 to maxSeats seats and a quorum above half of them; a PROVED or ATTESTED job has one seat."
         ),
         "JobMarket_VerifierRemoved": (
             "Nobody checks proofs about this version any more: ask for AGREED, or for another version."
@@ -122,7 +123,9 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "JobMarket_NotCommitted": "Only a seat that committed can reveal: nothing is left to do for it.",
         "JobMarket_WrongOpening": ("Reveal the output commitment and the salt of the commitment that this seat sent."),
         # JobMarket: prove
-        "JobMarket_WrongLevel": "PROVED jobs are settled by `prove`, all others by `commit` and `reveal`.",
+        "JobMarket_WrongLevel": (
+            "`prove` is for PROVED jobs, `answer` for ATTESTED ones, `commit` and `reveal` for AGREED ones."
+        ),
         "JobMarket_MaskedTooLong": "The output is too large: refuse such a job with reason 6 before the work.",
         "JobMarket_WrongInput": "The request commits to another input or pad: refuse the job with reason 1.",
         "JobMarket_InvalidProof": (
@@ -131,6 +134,16 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "JobMarket_ZeroOutput": "An output commitment is a hash and never zero: compute it again.",
         "JobMarket_SealedOutputTooLong": (
             "The output is too large: refuse such a job with reason 6 before the commit."
+        ),
+        # JobMarket: what enclaves sign
+        "JobMarket_WrongSignature": (
+            "Sign exactly what is sent, with the key that was this worker's signer when the job was delivered."
+        ),
+        "JobMarket_WrongSealedKey": (
+            "Only a refusal about the sealed key that was delivered to this seat is paid: give its Keccak-256."
+        ),
+        "JobMarket_Revoked": (
+            "The platform's certificate is revoked: attest another platform; this job's silence costs nothing."
         ),
         # JobMarket: demand, publish
         "JobMarket_WrongDeposit": "Send exactly the demand deposit of the market's parameters.",
@@ -154,6 +167,15 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "ModelRegistry_ZeroPrice": "Set a price of at least 1 wei.",
         "ModelRegistry_ZeroManifest": "Package the model first: its manifest's SHA-256 is its name.",
         "ModelRegistry_UriTooLong": "Shorten the URI.",
+        "ModelRegistry_WrongPolicy": (
+            "Give the version's present policy, from its last PolicyNarrowed or VersionPublished."
+        ),
+        "ModelRegistry_NotNarrower": (
+            "A policy can only lose measurements, statuses or development, and must keep one measurement: publish "
+            "another version for anything else."
+        ),
+        "Policy_NotAscending": "Sort the measurements and name each once.",
+        "Policy_AcceptsNothing": "Accept at least one TCB status.",
         "ModelRegistry_NoVerifiers": "Deploy ProofVerifiers first and name its address.",
         "ModelRegistry_AlreadyProvable": "The circuit of this version is registered for good: nothing is left to do.",
         "ModelRegistry_NotProvable": "No circuit is registered for this version: ask for AGREED.",
@@ -188,11 +210,37 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "NodeRegistry_PenaltyTooLarge": ("This is a defect of the contracts: report it with the transaction's hash."),
         "NodeRegistry_TransferFailed": "The payee refuses plain payments: only its own code can change that.",
         "NodeRegistry_BadParameters": ("Deploy with positive parameters and a minimum stake of at least 1 gwei."),
-        # libraries
-        "StakeTree_Forgotten": (
-            "Stakes are remembered for two epochs only: ask for the present epoch or the one before."
+        # Enclaves, part of NodeRegistry
+        "Enclaves_WrongBinding": (
+            "The quote is about other keys, another worker, registry or chain: let the enclave make one for these."
         ),
-        "SafeCastOverflowedUintDowncast": "An amount exceeds what the contract stores: use a smaller one.",
+        "Enclaves_WrongChallenge": "The challenge block was replaced by a reorganisation: quote a newer block's hash.",
+        "Enclaves_ChallengeTooOld": (
+            "Quote the hash of one of the last 256 blocks; a call simulated at the newest does not know its hash."
+        ),
+        "Enclaves_ChallengeUsed": "Quote the hash of a block later than that of the last attestation.",
+        "Enclaves_Expired": (
+            "A certificate, list or document behind the quote has run out: wait for the steward to post a current one."
+        ),
+        "Enclaves_WrongEvidence": "Give the evidence of the worker's last WorkerAttested event; it may have vacated.",
+        "Enclaves_NotAttested": "Attest first: no attestation of this worker is live.",
+        "Enclaves_NotRevoked": (
+            "No revocation list names this certificate, it is another platform's, or the attestation is void already."
+        ),
+        "Enclaves_WrongSignature": "Let the enclave sign, with the key behind the registered signer.",
+        "Enclaves_PromptLifetime": (
+            "Let the prompt key end later than now, not before the last one, and within the registry's prompt lifetime."
+        ),
+        "Enclaves_OpenVersion": "This version has no policy: every worker is drawn for it without enrolling.",
+        "Enclaves_WrongPolicy": "Give the version's present policy, from its last PolicyNarrowed or VersionPublished.",
+        "Enclaves_NotAdmitted": (
+            "The policy does not admit this measurement, status or development evidence: run an enclave that it admits."
+        ),
+        "Enclaves_StillAttested": "The worker holds its place until its attestation ends or it has withdrawn.",
+        "Enclaves_StillEnrolled": "The worker was never enrolled, or its enrolment holds: nothing is to be struck.",
+        "Enclaves_SignerOwed": (
+            "Jobs under way may need the signer before this one: wait until no stake is locked, or for the exit delay."
+        ),
         # TdxQuoteVerifier
         **dict.fromkeys(
             _DOCUMENT, "This is no certificate or list of Intel's as the contract reads them: fetch it again."
@@ -236,5 +284,12 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "TdxQuoteVerifier_TcbRevoked": "The platform's TCB is revoked: update its firmware, then attest again.",
         "CodeStorage_TooLarge": "Split the document: it does not fit one contract's code.",
         "CodeStorage_Failed": "Send the transaction again with more gas.",
+        # libraries
+        "StakeTree_Forgotten": (
+            "Stakes are remembered for two epochs only: ask for the present epoch or the one before."
+        ),
+        "InvalidShortString": "This is a defect of the contracts: report it with the transaction's hash.",
+        "StringTooLong": "This is a defect of the contracts: report it with the transaction's hash.",
+        "SafeCastOverflowedUintDowncast": "An amount exceeds what the contract stores: use a smaller one.",
     }
 )

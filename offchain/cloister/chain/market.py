@@ -101,22 +101,36 @@ class Market:
         output_commitment: bytes,
         salt: bytes,
         sealed_output: bytes,
+        signature: bytes,
     ) -> Call:
-        """Opens the sender's commitment."""
+        """Opens the sender's commitment; `signature` is its enclave's Result."""
         # Whichever reveal is mined last settles the job, and pays for it.
-        gas = 250_000 + 90_000 * len(committee) + 60 * len(sealed_output)
-        return self._call("reveal", job_id, list(committee), output_commitment, salt, sealed_output, gas=gas)
+        gas = 270_000 + 90_000 * len(committee) + 60 * len(sealed_output)
+        return self._call("reveal", job_id, list(committee), output_commitment, salt, sealed_output, signature, gas=gas)
+
+    def answer(
+        self,
+        job_id: JobId,
+        committee: Sequence[Address],
+        output_commitment: bytes,
+        sealed_output: bytes,
+        signature: bytes,
+    ) -> Call:
+        """Answers an attested job, which settles it."""
+        return self._call("answer", job_id, list(committee), output_commitment, sealed_output, signature)
 
     def prove(self, request: Request, requester: Address, committee: Sequence[Address], answer: ProvedAnswer) -> Call:
         """Proves the output of the sender's job, which settles it."""
         opening = (answer.input_binding, answer.input_digest, answer.pad_digest)
-        values = [request.as_tuple(), requester, list(committee), *opening, answer.masked, answer.proof]
-        return self._call("prove", *values)
+        about = (request.as_tuple(), requester, list(committee))
+        return self._call("prove", *about, opening, answer.masked, answer.proof, answer.signature)
 
-    def refuse(self, job_id: JobId, committee: Sequence[Address], reason: int) -> Call:
-        """Gives the sender's seat up."""
+    def refuse(
+        self, job_id: JobId, committee: Sequence[Address], reason: int, sealed_key: bytes, signature: bytes
+    ) -> Call:
+        """Gives the sender's seat up; `sealed_key` is the Keccak-256 of its sealed input key."""
         gas = 200_000 + 60_000 * len(committee)
-        return self._call("refuse", job_id, list(committee), reason, gas=gas)
+        return self._call("refuse", job_id, list(committee), reason, sealed_key, signature, gas=gas)
 
     def demand(self, job_id: JobId, committee: Sequence[Address], deposit: int) -> Call:
         """Asks for the ciphertext on chain."""
@@ -169,20 +183,25 @@ class Market:
             except (ValueError, Web3Exception):
                 return None
             if function.fn_name == "prove":
-                names = ("inputBinding", "inputDigest", "padDigest", "masked", "proof")
-                return ProvedAnswer(*(given[name] for name in names))
+                shown = given["opening"]
+                opening = shown["inputBinding"], shown["inputDigest"], shown["padDigest"]
+                return ProvedAnswer(*opening, given["masked"], given["proof"], given["signature"])
         return None
 
     def gas(self, job_id: JobId, first_block: int) -> dict[str, list[int]]:
         """Gas used by each transaction of a job, by what it did: request, deliver, commit, reveal, …"""
         used: dict[bytes, tuple[str, int]] = {}
+        committed = False
         for log in self._connection.logs_of_job(self.address, job_id, first_block):
             event = self.decode(log)
             if event is None or bytes(log["transactionHash"]) in used:
                 continue
             with translated():
                 receipt = self._connection.w3.eth.get_transaction_receipt(log["transactionHash"])
-            used[bytes(log["transactionHash"])] = (STEPS.get(type(event), "close"), receipt["gasUsed"])
+            committed = committed or isinstance(event, OutputCommitted)
+            # Of an attested job, which has no commitments, the same event tells the answer.
+            step = "answer" if isinstance(event, OutputRevealed) and not committed else STEPS.get(type(event), "close")
+            used[bytes(log["transactionHash"])] = (step, receipt["gasUsed"])
         steps: dict[str, list[int]] = {}
         for step, gas in used.values():
             steps.setdefault(step, []).append(gas)

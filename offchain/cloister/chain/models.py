@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,10 +12,13 @@ from cloister.chain.artifacts import artifact
 from cloister.chain.call import Call
 from cloister.chain.connection import Connection
 from cloister.chain.errors import ContractError, translated
-from cloister.domain.errors import InvalidInput
+from cloister.domain.attested import Policy
+from cloister.domain.errors import CloisterError, InvalidInput
 from cloister.domain.ids import Address, BlobId, VersionId, hexed
 
-NO_POLICY = bytes(32)
+
+class PolicyUnknown(CloisterError):
+    """A version's policy is on chain as a hash, and nothing that the endpoint has hashes to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,14 @@ class Version:
     deprecated: bool
     manifest: BlobId
     uri: str
+    policy_hash: bytes
+    policy_revision: int
+    """0 for a version that is open to every worker."""
+
+    @property
+    def open(self) -> bool:
+        """True when every worker may run it."""
+        return self.policy_revision == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +59,35 @@ class Models:
         self._first_block = first_block
         self._contract: Contract = connection.w3.eth.contract(cast(Any, address), abi=artifact("ModelRegistry").abi)
 
-    def publish(self, manifest: BlobId, price: int, uri: str) -> Call:
+    def publish(self, manifest: BlobId, price: int, uri: str, policy: Policy) -> Call:
         """Publishes a version under the sender's name."""
-        return self._call("publish", manifest, NO_POLICY, price, uri)
+        return self._call("publish", manifest, policy.as_tuple(), price, uri)
+
+    def narrow_policy(self, version: VersionId, current: Policy, narrower: Policy) -> Call:
+        """Replaces a version's policy by one that admits less."""
+        return self._call("narrowPolicy", version, current.as_tuple(), narrower.as_tuple())
+
+    def policy(self, version: Version) -> Policy:
+        """A version's present policy, from the events; the open one for an open version.
+
+        Raises PolicyUnknown when no event has what is stored: logs are missing.
+        """
+        if version.open:
+            return Policy()
+        for name in ("PolicyNarrowed", "VersionPublished"):
+            with translated():
+                event = self._contract.events[name]()
+                filters = {"version": version.version_id}
+                logs = event.get_logs(from_block=self._first_block, argument_filters=filters)
+            for log in reversed(logs):
+                given = log["args"]["policy"]
+                policy = Policy.of_tuple(tuple(given.values()) if isinstance(given, Mapping) else tuple(given))
+                if policy.hash() == version.policy_hash:
+                    return policy
+        raise PolicyUnknown(
+            f"The endpoint has no log of the policy of model version {hexed(version.version_id)}.",
+            "Use an endpoint that keeps logs since the deployment.",
+        )
 
     def set_price(self, version: VersionId, price: int) -> Call:
         """Changes the price of later jobs."""
@@ -93,13 +131,13 @@ class Models:
         """One version. Raises InvalidInput when it was never published."""
         with translated():
             found = self._contract.functions.version(version_id).call()
-        owner, price, deprecated, manifest, _policy, uri = found
+        owner, price, revision, deprecated, manifest, policy_hash, uri = found
         if int(owner, 16) == 0:
             raise InvalidInput(
                 f"No model version {hexed(version_id)} is published.",
                 "`cloister models` lists those that are.",
             )
-        return Version(version_id, Address(owner), price, deprecated, BlobId(manifest), uri)
+        return Version(version_id, Address(owner), price, deprecated, BlobId(manifest), uri, policy_hash, revision)
 
     def versions(self) -> list[Version]:
         """Every version ever published, oldest first."""
@@ -107,6 +145,17 @@ class Models:
         with translated():
             logs = event.get_logs(from_block=self._first_block)
         return [self.version(VersionId(log["args"]["version"])) for log in logs]
+
+    def changed(self, first: int, last: int) -> list[VersionId]:
+        """Versions that were published, or whose policy was narrowed, in blocks `first` to `last`."""
+        found: dict[VersionId, None] = {}
+        if first > last:
+            return []
+        for name in ("VersionPublished", "PolicyNarrowed"):
+            with translated():
+                logs = self._contract.events[name]().get_logs(from_block=first, to_block=last)
+            found |= {VersionId(log["args"]["version"]): None for log in logs}
+        return list(found)
 
     def _call(self, name: str, *args: object) -> Call:
         return Call(self.address, bytes.fromhex(self._contract.encode_abi(name, list(args))[2:]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
 from typing import Any, cast
 
 from web3.contract import Contract
@@ -11,7 +12,8 @@ from cloister.chain.artifacts import artifact
 from cloister.chain.call import Call
 from cloister.chain.connection import Connection
 from cloister.chain.errors import translated
-from cloister.domain.ids import Address
+from cloister.domain.attested import Evidence, Policy, TcbStatus
+from cloister.domain.ids import Address, VersionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,67 @@ class Slash:
     block: int
 
 
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """What the registry keeps of a worker's attestation; `until` is a Unix second, 0 without one, 1 once revoked.
+
+    `evidence_tag` is the first 24 bytes of the hash of its evidence, zero without one.
+    """
+
+    evidence_tag: bytes
+    until: int
+    challenge_block: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptKey:
+    """The key to which inputs for a worker are sealed; epoch 0 stands for none. `expires_at` is a Unix second."""
+
+    key: bytes
+    epoch: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """Whether a worker entered the draws of a version with a policy, and under which evidence (ENC-7)."""
+
+    evidence_tag: bytes
+    policy_revision: int
+    since: int
+    lapsed: int
+
+    def holds(self, evidence_tag: bytes, policy_revision: int) -> bool:
+        """Whether it was made under this evidence and this revision of the policy."""
+        return self.evidence_tag == evidence_tag[:20] and self.policy_revision == policy_revision
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds that attestations and prompt keys last at most, and workers per physical machine."""
+
+    attestation_period: int
+    prompt_lifetime: int
+    identities_per_platform: int
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """Who may take a seat of a job for a version with a policy: field by field IEnclaves.Eligibility."""
+
+    version: VersionId
+    policy_revision: int
+    requested_at: int
+    attested_until: int
+    prompt_until: int
+
+
 class Nodes:
     """One deployed NodeRegistry."""
 
     def __init__(self, connection: Connection, address: Address) -> None:
         self.address = address
+        self._connection = connection
         self._contract: Contract = connection.w3.eth.contract(cast(Any, address), abi=artifact("NodeRegistry").abi)
 
     def register(self, endpoint: str, hpke_key: bytes, signer: Address, stake: int) -> Call:
@@ -65,9 +123,85 @@ class Nodes:
         """Pays the sender its stake after the exit delay."""
         return self._call("withdraw")
 
+    def attest(
+        self,
+        hpke_key: bytes,
+        signer: Address,
+        quote: bytes,
+        pck: bytes,
+        challenge_block: int,
+        previous: Evidence | None,
+    ) -> Call:
+        """Attests the sender's enclave with the first 1,252 bytes of a quote; `previous` is its last evidence."""
+        before = previous or Evidence(bytes(32), bytes(32), TcbStatus.UP_TO_DATE, False, 0)
+        return self._call("attest", hpke_key, signer, quote, pck, challenge_block, before.as_tuple())
+
+    def post_prompt_key(self, key: bytes, expires_at: int, signature: bytes) -> Call:
+        """Posts the key to which inputs for the sender are sealed from now on."""
+        return self._call("postPromptKey", key, expires_at, signature)
+
+    def enrol(self, version: VersionId, policy: Policy, evidence: Evidence, signature: bytes) -> Call:
+        """Enters the sender into the draws of a version with a policy."""
+        return self._call("enrol", version, policy.as_tuple(), evidence.as_tuple(), signature)
+
+    def attestation(self, worker: Address) -> Attestation:
+        """How a worker is attested."""
+        return Attestation(*self._view("attestation", worker))
+
+    def evidence(self, worker: Address, first_block: int) -> Evidence | None:
+        """The evidence behind a worker's attestation, from the events; None if none hashes to what is stored."""
+        stored = self.attestation(worker).evidence_tag
+        with translated():
+            event = self._contract.events["WorkerAttested"]()
+            logs = event.get_logs(from_block=first_block, argument_filters={"worker": worker})
+        for log in reversed(logs):
+            measurement, platform, status, development, key_epoch = _values(log["args"]["evidence"])
+            found = Evidence(measurement, platform, TcbStatus(status), development, key_epoch)
+            if found.hash()[:24] == stored:
+                return found
+        return None
+
+    def prompt_key(self, worker: Address) -> PromptKey:
+        """Where inputs for a worker are sealed to."""
+        return PromptKey(*self._view("promptKey", worker))
+
+    def prompt_signature(self, worker: Address, epoch: int, first_block: int) -> bytes | None:
+        """The signature with which a prompt key was posted; None if a contract posted it or none of that epoch was."""
+        with translated():
+            event = self._contract.events["PromptKeyPosted"]()
+            logs = event.get_logs(from_block=first_block, argument_filters={"worker": worker})
+            for log in reversed(logs):
+                if log["args"]["epoch"] != epoch:
+                    continue
+                sent = self._connection.w3.eth.get_transaction(log["transactionHash"])
+                if str(sent.get("to")) != self.address:
+                    return None
+                function, given = self._contract.decode_function_input(sent["input"])
+                return bytes(given["signature"]) if function.fn_name == "postPromptKey" else None
+        return None
+
+    def enrolment(self, version: VersionId, worker: Address) -> Enrolment:
+        """Whether and how a worker is enrolled for a version."""
+        return Enrolment(*self._view("enrolment", version, worker))
+
+    def draw_enrolled(
+        self, seed: bytes, seats: int, epoch: int, lock_each: int, eligibility: Eligibility
+    ) -> tuple[Address, ...]:
+        """As `draw`, among the workers that are eligible for a version with a policy."""
+        drawn = self._view("drawEnrolled", seed, seats, epoch, lock_each, astuple(eligibility))
+        return tuple(Address(worker) for worker in drawn)
+
+    def limits(self) -> Limits:
+        """Lifetimes of attestations and prompt keys, and the cap per machine."""
+        return Limits(*self._view("limits"))
+
+    def quotes(self) -> Address:
+        """The contract that judges quotes."""
+        return Address(self._view("quotes"))
+
     def node(self, worker: Address) -> Node:
         """One worker's record; `registered` is False for an unknown address."""
-        stake, locked, key_epoch, leaf, hpke_key, signer, exit_at, endpoint = self._view("node", worker)
+        stake, locked, key_epoch, leaf, hpke_key, signer, exit_at, endpoint = self._view("node", worker)[:8]
         return Node(worker, stake, locked, key_epoch, hpke_key, Address(signer), exit_at, endpoint, leaf != 0)
 
     def workers(self) -> list[Node]:
@@ -111,3 +245,8 @@ class Nodes:
     def _view(self, name: str, *args: object) -> Any:
         with translated():
             return self._contract.functions[name](*args).call()
+
+
+def _values(given: Any) -> tuple[Any, ...]:
+    """The members of a decoded struct, which web3 gives as a tuple or by name."""
+    return tuple(given.values()) if isinstance(given, Mapping) else tuple(given)

@@ -101,10 +101,10 @@ class Quotes:
         """Makes somebody else the steward; the sender must be the present one."""
         return self._call("handOver", steward)
 
-    def missing(self, collateral: OnChainCollateral) -> tuple[Call, ...]:
+    def missing(self, collateral: OnChainCollateral, *, documents: bool = True) -> tuple[Call, ...]:
         """The calls, in order, by which the chain learns what it does not know of this collateral.
 
-        Only the steward can make those that post documents. A root's list that revokes something voids the documents:
+        Only the steward can make those that post `documents`. A root's list that revokes something voids the documents:
         ask again once all is mined, until nothing is missing.
         """
         of_root, of_ca = collateral.lists
@@ -114,6 +114,8 @@ class Quotes:
                 calls.append(self.add_authority(der, collateral.root))
         ca = self.authority(collateral.ca)
         calls += self._read(of_ca, ca.revocations if ca else ListState(0, 0))
+        if not documents:
+            return tuple(calls)
         tcb, qe = self.tcb(collateral.root, collateral.tcb.fmspc), self.qe_identity(collateral.root)
         if tcb.until == 0 or tcb.document_hash != collateral.tcb_signed.document_hash:
             calls.append(self.post_tcb(collateral.tcb, collateral.tcb_signed))

@@ -10,9 +10,10 @@ from cloister.domain.errors import InvalidInput
 from cloister.domain.ids import VersionId, hexed, unhexed
 
 if TYPE_CHECKING:
-    from cloister.bootstrap import Network
     from cloister.chain.models import RegisteredCircuit, Version
+    from cloister.domain.attested import Policy
     from cloister.fixedpoint import Manifest
+    from cloister.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Entry:
     """A published version, and its manifest if a blob store has it.
 
     `circuit` is what proofs about it are checked against, None if it takes no proved jobs; `trusted` tells whether this
-    deployment vouches for the verifier, `removed` whether that is gone.
+    deployment vouches for the verifier, `removed` whether that is gone. `policy` is None for a version that anybody may
+    run, and where the endpoint has no log of it.
     """
 
     version: Version
@@ -28,6 +30,7 @@ class Entry:
     circuit: RegisteredCircuit | None = None
     trusted: bool = False
     removed: bool = False
+    policy: Policy | None = None
 
     @property
     def name(self) -> str | None:
@@ -44,6 +47,13 @@ class Entry:
             return "-"
         doubt = " (removed)" if self.removed else "" if self.trusted else " (not of this deployment)"
         return f"verifier {self.circuit.verifier}{doubt}"
+
+    def run_by(self) -> str:
+        """Who may run it, for people."""
+        if self.version.open:
+            return "anybody"
+        development = self.policy is not None and self.policy.development
+        return "enclaves, DEVELOPMENT too" if development else "enclaves"
 
     def document(self) -> dict[str, Any]:
         """For --json."""
@@ -66,6 +76,8 @@ class Entry:
                 "fixed_correct": accuracy.fixed_correct,
                 "agree": accuracy.agree,
             },
+            "policy": None if self.version.open else hexed(self.version.policy_hash),
+            "development": None if self.policy is None else self.policy.development,
             "proved": None
             if self.circuit is None
             else {
@@ -85,6 +97,7 @@ def entries(network: Network) -> list[Entry]:
 
 def entry(network: Network, version: Version) -> Entry:
     """A version with its manifest, None when no store has it or it is no manifest."""
+    from cloister.chain.models import PolicyUnknown
     from cloister.fixedpoint import InvalidPackage, Manifest
     from cloister.fixedpoint.limits import MAX_MANIFEST_BYTES
     from cloister.storage.errors import StorageError
@@ -93,11 +106,15 @@ def entry(network: Network, version: Version) -> Entry:
         manifest = Manifest.from_bytes(network.blobs.get(version.manifest, MAX_MANIFEST_BYTES))
     except (StorageError, InvalidPackage):
         manifest = None
+    try:
+        policy = None if version.open else network.models.policy(version)
+    except PolicyUnknown:
+        policy = None
     circuit = network.models.circuit_of(version.version_id)
     if circuit is None:
-        return Entry(version, manifest)
+        return Entry(version, manifest, policy=policy)
     trusted = circuit.verifier == network.deployment.verifier
-    return Entry(version, manifest, circuit, trusted, network.verifiers.is_removed(circuit.verifier))
+    return Entry(version, manifest, circuit, trusted, network.verifiers.is_removed(circuit.verifier), policy)
 
 
 def version_of(text: str) -> VersionId:

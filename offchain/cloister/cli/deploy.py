@@ -32,7 +32,8 @@ def deploy(
     """Deploy a market of one's own.
 
     This deploys the contracts and writes the file that names them. The parameters can never be changed. The account
-    must send nothing else meanwhile. It becomes the steward of the verifier of proofs: it can remove that, and no more.
+    must send nothing else meanwhile. It becomes the steward of the verifier of proofs, which it can remove and no more,
+    and of collateral: `cloister evidence post` keeps that current, without which no enclave can be attested.
     """
     from cloister.chain.connection import Connection
     from cloister.chain.deploy import deploy as deploy_contracts

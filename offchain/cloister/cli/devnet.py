@@ -33,6 +33,9 @@ def devnet(
     run: Run,
     chain: Annotated[Chain, typer.Option("--chain", help="anvil, or py-evm where there is no Node.js.")] = Chain.ANVIL,
     workers: Annotated[int, typer.Option("--workers", metavar="N", min=0, max=15, help="How many workers.")] = 3,
+    key_brokers: Annotated[
+        int, typer.Option("--key-brokers", metavar="N", min=0, max=9, help="How many key brokers, for sealed models.")
+    ] = 0,
     block_time: Annotated[
         float, typer.Option("--block-time", metavar="SECONDS", min=0.1, help="Seconds between blocks.")
     ] = 1.0,
@@ -46,8 +49,9 @@ def devnet(
 ) -> None:
     """Run a whole market on this machine.
 
-    A chain, the contracts and workers run until Ctrl-C. Use it from another terminal with --config
-    .devnet/cloister.toml. Its accounts are public: never send them anything of worth.
+    A chain, the contracts, workers and key brokers run until Ctrl-C. Use it from another terminal with --config
+    .devnet/cloister.toml. Its accounts are public: never send them anything of worth. The workers' enclaves are
+    attested by DEVELOPMENT evidence, which protects nothing; .devnet/policy.json admits them and nothing else.
     """
     _ = run.settings  # complains about bad settings now, and sets up the log
     from cloister.devnet.testnet import run_devnet
@@ -56,7 +60,16 @@ def devnet(
         run.screen.show(_introduction(net))
 
     with stop_on_signals() as stop:
-        run_devnet(folder, chain.value, workers=workers, block_time=block_time, port=port, ready=ready, stop=stop)
+        run_devnet(
+            folder,
+            chain.value,
+            workers=workers,
+            brokers=key_brokers,
+            block_time=block_time,
+            port=port,
+            ready=ready,
+            stop=stop,
+        )
 
 
 def _introduction(net: Testnet) -> Output:
@@ -67,15 +80,28 @@ def _introduction(net: Testnet) -> Output:
         "config": str(config),
         "deployment": str(net.folder / "deployment.json"),
         "workers": [worker.address for worker in net.workers],
+        "policy": str(net.policy_file),
+        "brokers": [broker.url for broker in net.brokers],
     }
-    shown = {"chain": f"{net.deployment.chain_id} at {net.node.url}", "workers": len(net.workers), "config": config}
-    here = f"cloister --config {config.relative_to(Path.cwd()) if config.is_relative_to(Path.cwd()) else config}"
+    shown = {
+        "chain": f"{net.deployment.chain_id} at {net.node.url}",
+        "workers": f"{len(net.workers)}, attested by DEVELOPMENT EVIDENCE, which protects nothing",
+        "brokers": ", ".join(broker.url for broker in net.brokers) or "none",
+        "config": config,
+    }
+    here = f"cloister --config {_shown(config)}"
     steps = [
         "From another terminal, in this folder:",
         f"  {here} nodes",
         f"  {here} model publish models/digits --price 0.01",
         f"  {here} request digits --input rows.csv      # 64 numbers per line",
         f"  {here} request digits --input rows.csv --proved",
+        f"  {here} model publish models/breast-cancer --price 0.01 --policy {_shown(net.policy_file)}",
+        f"  {here} request breast-cancer --input rows.csv --attested   # enclaves enrol within two minutes",
         "Ctrl-C stops everything.",
     ]
     return Output(document, [facts(shown), *steps])
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

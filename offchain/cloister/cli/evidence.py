@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
     evidence = group("evidence", summary="Judge attestation evidence.")
     command(evidence, "verify", example="cloister evidence verify worker.quote.bin --now 1760896200")(verify)
     command(evidence, "measure", example="cloister evidence measure --json")(measure)
+    command(evidence, "post", example="cloister evidence post platform.collateral.json --account steward")(post)
     app.add_typer(evidence)
 
 
@@ -102,13 +104,14 @@ def verify(
 def measure(run: Run) -> Output:
     """Show the measurement of this installation.
 
-    A policy that names it admits development evidence of exactly this code, these dependencies and this Python. The
-    measurement of a real trust domain is that of its image.
+    A policy that names it admits development evidence of exactly this code, these dependencies and this Python; and
+    of the code compiled ahead, if --enclave-compiled names any. The measurement of a real trust domain is that of its
+    image.
     """
-    from cloister.attestation.measurement import measure as measured
+    from cloister.enclave.launcher import measured
 
     with run.screen.waiting("Measuring"):
-        registers = measured(cache=run.settings.data_dir / "measured.json")
+        registers = measured(compiled=run.settings.enclave_compiled, cache=run.settings.data_dir / "measurement.json")
     document = {
         "measurement": hexed(registers.measurement()),
         "mrtd": hexed(registers.mrtd),
@@ -119,6 +122,44 @@ def measure(run: Run) -> Output:
     }
     meaning = {"measurement": "", "mrtd": " (code)", "rtmr0": " (dependencies)", "rtmr1": " (interpreter)"}
     return Output(document, [facts({name + meaning.get(name, ""): value for name, value in document.items()})])
+
+
+def post(
+    run: Run,
+    collateral: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Collateral of a quote (JSON), with all its documents and lists."),
+    ],
+) -> Output:
+    """Tell the chain what a vendor has signed.
+
+    Certificates and revocation lists may be registered by anybody; TCB info and QE identity are posted by the steward
+    of the deployment, whose account this must be if they are new. Everything is checked on chain against the pinned
+    roots. What the chain knows already is not sent again. Attestations rest on documents that are current: post new
+    ones before `nextUpdate` of the old.
+    """
+    from cloister.attestation.collateral import transcribe
+    from cloister.bootstrap import open_sender
+    from cloister.chain.quotes import Quotes
+    from cloister.quoting import teach
+
+    found = transcribe(_read(collateral))
+    network = run.network
+    quotes = Quotes(network.connection, network.nodes.quotes())
+    with open_sender(network, run.unlocked.account) as sender:
+        sent = teach(quotes, sender, found)
+    tcb, qe = quotes.tcb(found.root, found.tcb.fmspc), quotes.qe_identity(found.root)
+    document = {
+        "chain_id": network.connection.chain_id,
+        "verifier": quotes.address,
+        "transactions": sent,
+        "fmspc": hexed(found.tcb.fmspc),
+        "until": min(tcb.until, qe.until),
+        "evaluation": tcb.evaluation,
+    }
+    until = datetime.datetime.fromtimestamp(min(tcb.until, qe.until), datetime.UTC).isoformat(" ", "seconds")
+    shown = {"verifier": quotes.address, "kind of machine": document["fmspc"], "current until": until}
+    return Output(document, [facts(shown), f"{sent} transactions were sent." if sent else "Nothing was new."])
 
 
 def beside(evidence: Path) -> list[Path]:

@@ -11,11 +11,11 @@ from cloister.cli.screen import Table, facts
 from cloister.domain.ids import NOBODY, hexed
 
 if TYPE_CHECKING:
-    from cloister.bootstrap import Network
     from cloister.chain.market import Parameters
     from cloister.client import Result
     from cloister.domain.ids import Address
     from cloister.domain.job import Job
+    from cloister.network import Network
 
 BPS = 10_000
 
@@ -120,10 +120,12 @@ class Story:
             yield "the encrypted input was asked for, and stands on the chain now"
         if len(job.committed) > (len(before.committed) if before else 0):
             yield f"committed: {len(job.committed)} of {seats}"
-        if len(job.revealed) > (len(before.revealed) if before else 0):
+        if job.request.assurance.seats > 1 and len(job.revealed) > (len(before.revealed) if before else 0):
             yield f"revealed: {len(job.revealed)} of {seats}"
         if job.proved is not None and not (before and before.proved):
             yield f"proved, and paid {ether(job.request.price_per_seat)}: {job.proved.worker}"
+        elif job.result is not None and job.request.assurance.attested:
+            yield f"answered, and paid {ether(job.request.price_per_seat)}: {job.seated[0]}"
         elif job.result is not None:
             paid = ", ".join(worker for worker in job.seated if worker in job.agreeing)
             yield f"agreed, and paid {ether(job.request.price_per_seat)} each: {paid}"
@@ -143,6 +145,8 @@ def waiting_for(job: Job) -> str:
             return f"Waiting for block {job.seed_block}, which decides the committee"
         case State.READY if job.request.assurance.proved:
             return "Waiting for the drawn worker to run the model and prove its output"
+        case State.READY if job.request.assurance.attested:
+            return "Waiting for the drawn worker's enclave to run the model and sign its output"
         case State.READY:
             return "Waiting for the committee to run the model and commit"
         case State.DEMANDED:
@@ -175,7 +179,7 @@ def _standing(job: Job, worker: Address) -> str:
     if worker in job.refused:
         return "refused"
     if worker in job.agreeing:
-        return "proved its output" if job.request.assurance.proved else "agreed"
+        return _MERITS[job.request.assurance.level.name]
     if worker in job.revealed:
         return "revealed another output" if job.result is not None else "revealed"
     if worker in job.committed:
@@ -185,3 +189,6 @@ def _standing(job: Job, worker: Address) -> str:
 
 def _words(name: str) -> str:
     return name.lower().replace("_", " ")
+
+
+_MERITS = {"AGREED": "agreed", "ATTESTED": "answered from its enclave", "PROVED": "proved its output"}

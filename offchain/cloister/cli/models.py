@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +14,13 @@ from cloister.cli.command import command, group
 from cloister.cli.receipts import receipt_document, receipt_line
 from cloister.cli.run import Run
 from cloister.cli.screen import Output, Table, facts
+from cloister.domain.errors import InvalidInput
 from cloister.domain.ids import hexed
 
 if TYPE_CHECKING:
+    from cloister.domain.attested import Policy
     from cloister.fixedpoint import Package
+    from cloister.sealing.folder import SealedFolder
 
 model = group("model", summary="Publish models and set their prices.")
 
@@ -45,7 +49,7 @@ def list_models(
 
     Anybody may publish under any name; only the version id says which model it is. Name and accuracy are what the owner
     states, and are known only where a blob store has the manifest. Versions with a verifier take proved jobs; one that
-    is not of this deployment may accept any proof.
+    is not of this deployment may accept any proof. Versions run by enclaves take attested jobs.
     """
     network = run.network
     found = [one for one in entries(network) if everything or not one.version.deprecated]
@@ -62,12 +66,13 @@ def list_models(
             hexed(one.version.version_id),
             ether(one.version.price),
             one.version.owner,
+            one.run_by(),
             one.proved_by(),
             _accuracy(one.manifest) + (" (deprecated)" if one.version.deprecated else ""),
         )
         for one in found
     ]
-    return Output(document, [Table(("name", "version", "price", "owner", "proofs", "accuracy"), rows)])
+    return Output(document, [Table(("name", "version", "price", "owner", "run by", "proofs", "accuracy"), rows)])
 
 
 @command(model, "publish", example="cloister model publish models/digits --price 0.01")
@@ -78,36 +83,52 @@ def publish(
     uri: Annotated[str, typer.Option("--uri", help="Where people can read about the model.")] = "",
     no_proof: Annotated[bool, typer.Option("--no-proof", help="Do not make it ready for proved jobs.")] = False,
     verifier: VerifierNumber = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", metavar="FILE", help="Which enclaves may run it; without, any worker."),
+    ] = None,
+    opened: Annotated[
+        Path | None,
+        typer.Option("--package", metavar="FOLDER", help="Open package of a sealed one, for its proof."),
+    ] = None,
 ) -> Output:
-    """Publish a package under this account.
+    """Publish a package, open or sealed, under this account.
 
     It is checked first. The files go to the first blob store; workers need to be able to read them from one of
     theirs. If the manifest names a circuit, it is registered with a proof that the weights are what they must be, and
-    the version takes proved jobs, too. Publishing the same package again stores it again, and does on chain what was
-    left undone.
+    the version takes proved jobs, too; for a sealed package that takes the open one. Publishing the same package again
+    stores it again, and does on chain what was left undone.
+
+    A policy is JSON: {"measurements": ["0x…"], "statuses": ["UpToDate"], "development": false}. A sealed package must
+    have one. It can be narrowed later, and never widened.
     """
-    package = _load(folder)
-    provable = package.manifest.circuit is not None and not no_proof
-    run.screen.tell(f"{package.manifest.name}: {ether(price)} for each agreeing worker")
+    package, published_as = _publishable(folder, opened, proof=not no_proof, policy=policy is not None)
+    demands = None if policy is None else _policy(policy)
+    run.screen.tell(f"{published_as.manifest.name}: {ether(price)} for each agreeing worker")
     with run.client() as client:
-        if provable:
+        if package is not None and not no_proof and package.manifest.circuit is not None:
+            sealed = None if published_as is package else published_as
             with run.screen.waiting("Proving that the weights are integers"):
-                version = client.publish_provable(package, price, uri, verifier)
+                version = client.publish_provable(package, price, uri, verifier, policy=demands, sealed=sealed)
         else:
-            version = client.publish(package, price, uri)
+            version = client.publish(published_as, price, uri, policy=demands)
         circuit = client.models.circuit_of(version)
         published = client.models.version(version)
         document = {
             "chain_id": client.connection.chain_id,
             "version": hexed(version),
-            "name": package.manifest.name,
-            "manifest": hexed(package.digest),
+            "name": published_as.manifest.name,
+            "manifest": hexed(published_as.digest),
             "price_wei": str(published.price),
             "owner": published.owner,
+            "sealed": published_as.manifest.sealing is not None,
+            "policy": None if published.open else hexed(published.policy_hash),
             "verifier": None if circuit is None else circuit.verifier,
         }
-    proofs = "none: it takes agreed jobs only" if circuit is None else f"verifier {circuit.verifier}"
-    parts: list[str | Table] = [facts({"version": hexed(version), "price": ether(published.price), "proofs": proofs})]
+    proofs = "none: it takes no proved jobs" if circuit is None else f"verifier {circuit.verifier}"
+    run_by = "every worker" if published.open else f"enclaves that meet the policy {hexed(published.policy_hash)}"
+    shown = {"version": hexed(version), "price": ether(published.price), "run by": run_by, "proofs": proofs}
+    parts: list[str | Table] = [facts(shown)]
     if published.price != price:
         parts.append("It was published before: its price stays until `cloister model price` changes it.")
     return Output(document, parts)
@@ -153,7 +174,7 @@ def check(run: Run, folder: Folder) -> Output:
 
     That is: hashes, shapes, and that no input can overflow any stage.
     """
-    package = _load(folder)
+    package = load_open(folder)
     manifest = package.manifest
     document: dict[str, Any] = {
         "name": manifest.name,
@@ -170,17 +191,54 @@ def check(run: Run, folder: Folder) -> Output:
         "input": " × ".join(map(str, manifest.input.shape)),
         "labels": ", ".join(map(str, manifest.labels)),
         "accuracy": _accuracy(manifest),
-        "circuit": "none: agreed jobs only" if manifest.circuit is None else "0x" + manifest.circuit.descriptor,
+        "circuit": "none: no proved jobs" if manifest.circuit is None else "0x" + manifest.circuit.descriptor,
     }
     rows = [(i, " × ".join(map(str, stage.shape)), stage.bits) for i, stage in enumerate(manifest.stages, start=1)]
     proved = "The package is whole, and no input can overflow."
     return Output(document, [facts(shown), Table(("stage", "shape", "bits"), rows), proved])
 
 
-def _load(folder: Path) -> Package:
+def load_open(folder: Path) -> Package:
+    """An open package, checked. Raises InvalidInput for a sealed one, InvalidPackage and RangeExceeded."""
     from cloister.fixedpoint import load_package
+    from cloister.sealing.folder import is_sealed
 
+    if is_sealed(folder):
+        raise InvalidInput(f"The package in {folder} is sealed.", "Open it with: cloister model unseal")
     return load_package(folder)
+
+
+def _publishable(
+    folder: Path, opened: Path | None, *, proof: bool, policy: bool
+) -> tuple[Package | None, Package | SealedFolder]:
+    """The open package, if it is at hand, and what is published: the same one or its sealed folder."""
+    from cloister.sealing.folder import is_sealed, read_sealed
+
+    if not is_sealed(folder):
+        if opened is not None:
+            raise InvalidInput(f"The package in {folder} is open already.", "Leave out --package.")
+        package = load_open(folder)
+        return package, package
+    sealed = read_sealed(folder)
+    if not policy:
+        raise InvalidInput("A sealed package needs a policy: its key is released to enclaves only.", "Give --policy.")
+    if not proof or sealed.manifest.circuit is None:
+        return None, sealed
+    if opened is None:
+        raise InvalidInput(
+            "Proving what the sealed weights are takes the open package.",
+            "Name its folder with --package, or leave proved jobs out with --no-proof.",
+        )
+    package = load_open(opened)
+    if replace(sealed.manifest, sealing=None) != package.manifest:
+        raise InvalidInput(f"The package in {opened} is not the one that is sealed in {folder}.")
+    return package, sealed
+
+
+def _policy(path: Path) -> Policy:
+    from cloister.cli.sealed_models import read_policy
+
+    return read_policy(path)
 
 
 def _accuracy(manifest: Any) -> str:

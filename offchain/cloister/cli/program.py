@@ -11,6 +11,7 @@ import typer
 from typer.main import get_command
 
 from cloister.cli import (
+    broker,
     configuration,
     credit,
     deploy,
@@ -23,6 +24,7 @@ from cloister.cli import (
     proofs,
     request,
     result,
+    sealed_models,
     version,
     worker,
 )
@@ -43,10 +45,12 @@ for capability in (
     jobs,
     nodes,
     models,
+    sealed_models,
     proofs,
     evidence,
     credit,
     worker,
+    broker,
     keys,
     deploy,
     devnet,

@@ -52,11 +52,14 @@ def request(
     level: Annotated[
         str,
         typer.Option(
-            "--level", metavar="LEVEL", help="How many workers compute it and how many must agree, or proved."
+            "--level", metavar="LEVEL", help="agreed(k,q): k workers compute it and q must agree; attested; proved."
         ),
     ] = AGREED,
     proved: Annotated[
         bool, typer.Option("--proved", help="One worker, who is paid on a proof: the same as --level proved.")
+    ] = False,
+    attested: Annotated[
+        bool, typer.Option("--attested", help="One worker, in an attested enclave: the same as --level attested.")
     ] = False,
     verifier: VerifierNumber = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Post the job and return at once.")] = False,
@@ -70,13 +73,18 @@ def request(
     model. The escrow is seats × price; whatever the workers do not earn comes back as credit (`cloister withdraw`).
 
     In a proved job the chain checks a proof that the model gives this output, so one worker is enough, and need not be
-    trusted. `cloister models` shows which versions take them.
+    trusted. In an attested job the drawn worker runs the model in an enclave that the chain has attested, so that its
+    operator sees neither input nor output; nothing is sealed to an enclave that you have not pinned
+    (trusted_measurements). `cloister models` shows which versions take which.
     """
     from cloister.domain.request import Assurance
 
-    if proved and level not in (AGREED, "proved"):
-        raise InvalidInput(f"A job cannot be both proved and {level}.", "Give --proved or --level.")
-    assurance = Assurance.parse("proved" if proved else level)
+    chosen = [name for name, given in (("proved", proved), ("attested", attested)) if given]
+    if level != AGREED or not chosen:
+        chosen.append(level)
+    if len(set(chosen)) > 1:
+        raise InvalidInput(f"A job cannot be both {' and '.join(chosen)}.", "Give --proved, --attested or --level.")
+    assurance = Assurance.parse(chosen[0])
     rows = read_rows(rows_from, integers=integers)
     network = run.network
     wanted = find_model(network, model)

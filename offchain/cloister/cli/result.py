@@ -86,6 +86,11 @@ def show_result(run: Run, client: Client, result: Result) -> Output:
     if result.job.request.assurance.proved:
         here = "and by this machine" if result.proof_checked else "and not by this machine: a contract sent it"
         parts.append(f"The proof was checked by the chain, {here}.")
+    if result.job.request.assurance.attested:
+        parts.append("The output was signed by an enclave that the chain had attested.")
+    nodes, first_block = run.network.nodes, run.network.deployment.block
+    if any((found := nodes.evidence(w, first_block)) and found.development for w in result.job.agreeing):
+        parts.append("DEVELOPMENT EVIDENCE: nobody vouches for the enclaves, and whoever runs them may see everything.")
     return Output(document | {"output": output_document(result, bits)}, parts)
 
 

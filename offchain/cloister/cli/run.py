@@ -17,9 +17,10 @@ from cloister.domain.ids import Address
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
-    from cloister.bootstrap import Network, Operator
+    from cloister.bootstrap import Operator
     from cloister.client import Client
     from cloister.config import Loaded, Settings
+    from cloister.network import Network
 
 DEVELOPMENT = "dev:"
 """--account dev:0 is the first of the accounts that every development chain funds, and works nowhere else."""
@@ -70,7 +71,7 @@ class Run:
     def network(self) -> Network:
         """The deployment that is configured. Raises as `open_network` does."""
         settings = self.settings  # before the import, so that a bad setting is reported at once
-        from cloister.bootstrap import open_network
+        from cloister.network import open_network
 
         return open_network(settings)
 

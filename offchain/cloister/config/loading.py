@@ -21,8 +21,20 @@ ENV_PREFIX: Final = "CLOISTER_"
 LOCAL_FILE: Final = "cloister.toml"
 MAX_FILE_BYTES: Final = 1 << 20
 
-_PATHS: Final = frozenset({"deployment", "data_dir", "blob_stores", "keystores", "password_file"})
-_LISTS: Final = frozenset({"blob_stores", "keystores"})
+_PATHS: Final = frozenset(
+    {
+        "deployment",
+        "data_dir",
+        "blob_stores",
+        "keystores",
+        "password_file",
+        "development_device",
+        "development_authority",
+    }
+)
+_LISTS: Final = frozenset(
+    {"blob_stores", "keystores", "unprotected", "brokers", "trusted_measurements", "accepted_tcb"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +137,7 @@ def _normal(name: str, value: Any, base: Path, home: Path | None) -> Any:
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
         if isinstance(value, list | tuple):
-            return tuple(_absolute(part, base, home) for part in value)
+            return tuple(_absolute(part, base, home) if name in _PATHS else part for part in value)
     return _absolute(value, base, home) if name in _PATHS else value
 
 

@@ -12,6 +12,7 @@ from eth_utils.address import is_checksum_address, is_checksum_formatted_address
 from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from cloister.domain.attested import TcbStatus
 from cloister.domain.ids import NOBODY, Address
 
 COMPUTED_DEFAULTS: Final = {
@@ -47,6 +48,18 @@ def _no_credentials(url: str) -> str:
     if "://" in url and "@" in url:
         raise ValueError
     return url
+
+
+def _measurement(text: str) -> str:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{64}", text):
+        raise ValueError
+    return text.lower()
+
+
+def _tcb_status(text: str) -> str:
+    if text not in {status.label for status in TcbStatus}:
+        raise ValueError
+    return text
 
 
 ContractAddress = Annotated[Address, AfterValidator(_contract)]
@@ -119,6 +132,46 @@ class Settings(BaseSettings):
         None,
         gt=0,
         allow_inf_nan=False,
+    )
+    enclave: Literal["on", "off"] = _setting(
+        "run models in an enclave process beside the worker", "on or off; off protects nothing", "on"
+    )
+    enclave_compiled: Path | None = _setting(
+        "the enclave's code compiled ahead, which makes it start faster and is measured with it",
+        "the path of a folder",
+        None,
+    )
+    unprotected: tuple[str, ...] = _setting(
+        "protections of the enclave process that may be missing here",
+        "names that `cloister worker` prints when it refuses to start",
+        (),
+    )
+    evidence_from: Literal["auto", "tdx", "dstack", "development", "none"] = _setting(
+        "where evidence about the enclave comes from", "auto, tdx, dstack, development or none", "auto"
+    )
+    development_device: Path | None = _setting(
+        "development device that signs evidence, which protects nothing", "the path of a folder", None
+    )
+    development_authority: Path | None = _setting(
+        "root of DEVELOPMENT evidence that a broker takes, which protects nothing", "the path of a file", None
+    )
+    collateral_url: Annotated[str, AfterValidator(_http_url)] | None = _setting(
+        "provisioning certificate caching service that a worker asks about its platform",
+        "an http:// or https:// URL",
+        None,
+        private=True,
+    )
+    brokers: tuple[Annotated[str, AfterValidator(_http_url)], ...] = _setting(
+        "key brokers that a worker asks for keys of sealed models", "http:// or https:// URLs", (), private=True
+    )
+    trusted_measurements: tuple[Annotated[str, AfterValidator(_measurement)], ...] = _setting(
+        "code that a requester trusts with its inputs", "0x and 64 hexadecimal digits each", ()
+    )
+    accepted_tcb: tuple[Annotated[str, AfterValidator(_tcb_status)], ...] = _setting(
+        "states of a platform that a requester accepts", "Intel's names, UpToDate for one", ("UpToDate",)
+    )
+    trust_development: Literal["yes", "no"] = _setting(
+        "whether a requester accepts DEVELOPMENT evidence, which protects nothing", "yes or no", "no"
     )
     log_format: Literal["text", "json"] = _setting("lines for people or for machines", "text or json", "text")
     log_level: Literal["debug", "info", "warning", "error"] = _setting(

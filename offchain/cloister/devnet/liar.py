@@ -16,16 +16,8 @@ from pathlib import Path
 
 import structlog
 
-from cloister.bootstrap import (
-    keystore,
-    open_network,
-    open_worker,
-    plain_inference,
-    proved_inference,
-    run_worker,
-)
+from cloister.bootstrap import keystore, open_plain_worker, plain_inference, proved_inference, run_worker
 from cloister.chain.errors import WrongChain
-from cloister.chain.models import RegisteredCircuit
 from cloister.config import load_settings
 from cloister.devnet.accounts import CHAIN_ID
 from cloister.domain.answer import ProvedAnswer
@@ -33,7 +25,8 @@ from cloister.domain.ids import Address
 from cloister.domain.job import Job
 from cloister.fixedpoint import Package
 from cloister.inference import Opened, PlainInference
-from cloister.proved import WORD_BYTES, ProvedInference
+from cloister.network import open_network
+from cloister.proved import WORD_BYTES, ProvedInference, Registered
 from cloister.storage.passwords import password_from
 
 
@@ -50,11 +43,12 @@ class LyingInference(PlainInference):
 class LyingProver(ProvedInference):
     """Sends a true proof with another output than the one that it proves."""
 
-    def make(self, job: Job, opened: Opened, registered: RegisteredCircuit) -> ProvedAnswer:
+    def make(self, job: Job, opened: Opened, registered: Registered) -> ProvedAnswer:
         """A proof of the right form, which no verifier takes."""
         honest = super().make(job, opened, registered)
         first = int.from_bytes(honest.masked[:WORD_BYTES])
-        return replace(honest, masked=(first ^ 1).to_bytes(WORD_BYTES) + honest.masked[WORD_BYTES:])
+        masked = (first ^ 1).to_bytes(WORD_BYTES) + honest.masked[WORD_BYTES:]
+        return replace(honest, masked=masked, signature=self.sign(job, opened, honest.pad_digest, masked))
 
 
 def main() -> None:
@@ -75,7 +69,7 @@ def main() -> None:
     lying = plain_inference(network, me, password, LyingInference)
     # What it proves is honest up to the end: a prover whose model lies would find itself out.
     pretending = proved_inference(network, plain_inference(network, me, password), LyingProver)
-    with open_worker(network, account, password, lying, pretending) as worker:
+    with open_plain_worker(network, account, password, lying, pretending) as worker:
         structlog.get_logger().info("worker ready", account=account.address, honest=False)
         run_worker(worker, stop, settings.poll_seconds)
 

@@ -23,9 +23,11 @@ class RefusalReason(IntEnum):
 class CannotServe(CloisterError):
     """A job cannot be done, and the fault is not this worker's."""
 
-    def __init__(self, reason: RefusalReason, message: str) -> None:
+    def __init__(self, reason: RefusalReason, message: str, signature: bytes = b"") -> None:
+        """`signature` is the enclave's word for the reason, where it gives one: the requester then pays (SIG-2)."""
         super().__init__(message)
         self.reason = reason
+        self.signature = signature
 
 
 class CiphertextMissing(CloisterError):
@@ -38,12 +40,16 @@ class ProofRefused(CloisterError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a worker commits to, and what it opens later. The output is sealed to the requester."""
+    """What a worker commits to, and what it opens later. The output is sealed to the requester.
+
+    `signature` is that of the worker's result key over EIP-712 Result (SIG-1).
+    """
 
     commitment: bytes
     output_commitment: bytes
     salt: bytes
     sealed_output: bytes
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class ProvedAnswer:
     """What a worker sends for a proved job. `masked` is the output under the requester's pad.
 
     `input_binding`, `input_digest` and `pad_digest` open the request's input commitment on chain, without the input.
+    `signature` is that of the worker's result key over EIP-712 Result (SIG-1).
     """
 
     input_binding: bytes
@@ -58,3 +65,4 @@ class ProvedAnswer:
     pad_digest: bytes
     masked: bytes
     proof: bytes
+    signature: bytes

@@ -80,10 +80,16 @@ class JobContext:
     market: Address
     job_id: JobId
 
-    def sealed_key_info(self, requester: Address, request: Request, worker: Address, key_epoch: int) -> bytes:
-        """HPKE info of the input key for one worker (market rule 6)."""
+    def sealed_key_info(
+        self, requester: Address, request: Request, worker: Address, key_epoch: int, *, prompt: bool = False
+    ) -> bytes:
+        """HPKE info of the input key for one worker (market rule 6).
+
+        `prompt` if it is sealed to a prompt key, whose epoch `key_epoch` then is.
+        """
+        tag = domain_tag("sealed-key/prompt" if prompt else "sealed-key")
         types = ["bytes32", "uint256", "address", "bytes32", "address", "bytes32", "address", "uint256"]
-        values: list[object] = [domain_tag("sealed-key"), self.chain_id, self.market, self.job_id]
+        values: list[object] = [tag, self.chain_id, self.market, self.job_id]
         values += [requester, request.version, worker, key_epoch]
         values += [request.response_key, request.input_commitment, request.ciphertext_hash]
         return keccak(encode([*types, "bytes32", "bytes32", "bytes32"], values))

@@ -7,12 +7,14 @@ from enum import Enum
 
 from cloister.domain.ids import Address
 from cloister.domain.job import Job, State
+from cloister.domain.request import Level
 
 
 class Action(Enum):
     """One step of a worker in one job."""
 
     WORK = "run the model and commit, or refuse"
+    ANSWER = "run the model and answer, or refuse"
     PROVE = "run the model and prove its output, or refuse"
     REVEAL = "open the commitment"
     CLOSE = "end a job whose deadline has passed"
@@ -24,6 +26,7 @@ class Progress:
 
     committed: bool = False
     revealed: bool = False
+    answered: bool = False
     proved: bool = False
     withdrew: bool = False
     """Refused the seat."""
@@ -56,9 +59,9 @@ def decide(job: Job, me: Address, progress: Progress, now: int, timing: Timing) 
     if job.state is State.READY and me not in job.committed | job.refused:
         in_time = now + timing.margin <= job.deadline
         waits_for_ciphertext = progress.demanded and job.ciphertext is None
-        answered = progress.committed or progress.proved or progress.withdrew
-        if in_time and not (answered or waits_for_ciphertext):
-            return Action.PROVE if job.request.assurance.proved else Action.WORK
+        done = progress.committed or progress.answered or progress.proved or progress.withdrew
+        if in_time and not (done or waits_for_ciphertext):
+            return _WORK[job.request.assurance.level]
     reveal_by = _reveal_deadline(job, now, timing)
     owes_reveal = me in job.committed and me not in job.revealed and not progress.revealed
     if owes_reveal and reveal_by is not None and now <= reveal_by:
@@ -67,6 +70,9 @@ def decide(job: Job, me: Address, progress: Progress, now: int, timing: Timing) 
     if now > _end(job, timing) + turn and not progress.closed:
         return Action.CLOSE
     return None
+
+
+_WORK = {Level.AGREED: Action.WORK, Level.ATTESTED: Action.ANSWER, Level.PROVED: Action.PROVE}
 
 
 class RequesterAction(Enum):

@@ -153,7 +153,7 @@ def _can_follow(job: Job, event: JobEvent) -> bool:
             vacant = event.committee.count(NOBODY)
             return job.state is State.OPEN and whole and seats - vacant >= quorum
         case OutputCommitted():
-            return job.state is State.READY and event.worker in _undecided(job) and not job.request.assurance.proved
+            return job.state is State.READY and event.worker in _undecided(job) and job.request.assurance.seats > 1
         case JobProved():
             return job.state is State.READY and event.worker in _undecided(job) and job.request.assurance.proved
         case SeatRefused():
@@ -164,11 +164,16 @@ def _can_follow(job: Job, event: JobEvent) -> bool:
             return job.state is State.DEMANDED
         case RevealsOpened():
             return job.state is State.READY and job.decidable
+        case OutputRevealed() if job.request.assurance.attested:
+            return job.state is State.READY and event.worker in _undecided(job)
         case OutputRevealed():
             return job.state is State.COMMITTED and event.worker in job.committed - job.revealed.keys()
         case JobSettled() if job.request.assurance.proved:
             proved = job.proved is not None and _seats(job, event.agreeing) == {job.proved.worker}
             return job.state is State.READY and proved
+        case JobSettled() if job.request.assurance.attested:
+            answered = _who_revealed(job, event.output_commitment)
+            return job.state is State.READY and bool(answered) and answered == _seats(job, event.agreeing)
         case JobSettled():
             won = _who_revealed(job, event.output_commitment)
             enough = len(won) >= job.request.assurance.quorum
@@ -181,7 +186,7 @@ def _can_follow(job: Job, event: JobEvent) -> bool:
 
 def _can_be_refunded(job: Job, reason: RefundReason) -> bool:
     quorum = job.request.assurance.quorum
-    if job.proved is not None:
+    if job.proved is not None or (job.request.assurance.attested and job.revealed):
         return False
     match reason:
         case RefundReason.NOT_DELIVERED | RefundReason.COMMITTEE_TOO_SMALL:
@@ -199,10 +204,10 @@ def _can_be_refunded(job: Job, reason: RefundReason) -> bool:
 
 
 def _undecided(job: Job) -> frozenset[Address]:
-    """Seats that have neither committed nor proved nor refused."""
+    """Seats that have neither committed nor answered nor proved nor refused."""
     if job.proved is not None:
         return frozenset()
-    return frozenset(job.seated) - job.committed - job.refused
+    return frozenset(job.seated) - job.committed - job.refused - job.revealed.keys()
 
 
 def _who_revealed(job: Job, output_commitment: bytes) -> frozenset[Address]:

@@ -33,7 +33,8 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assurance:
-    """A level and its committee: AGREED(k, q) has k seats and q equal outputs decide; PROVED has one, a proof decides.
+    """A level and its committee: AGREED(k, q) has k seats and q equal outputs decide; PROVED has one, and a proof
+    decides; ATTESTED has one, and its enclave's signature does.
 
     Raises InvalidInput when the market would refuse the numbers (JOB-3, JOB-4).
     """
@@ -43,14 +44,15 @@ class Assurance:
     quorum: int
 
     def __post_init__(self) -> None:
-        if self.level is Level.PROVED:
+        if self.level in (Level.PROVED, Level.ATTESTED):
+            name = self.level.name.lower()
             if (self.seats, self.quorum) != (1, 1):
-                raise InvalidInput("A proved job has one seat: one proof decides.", "Write the level as proved.")
+                raise InvalidInput(f"The level {name} has one seat.", f"Write the level as {name}.")
             return
         if self.level is not Level.AGREED:
             raise InvalidInput(
                 f"Level {self.level.name} is not available yet.",
-                "Use proved, or agreed(k,q), for example agreed(3,2).",
+                "Use attested, proved, or agreed(k,q), for example agreed(3,2).",
             )
         if not (2 <= self.seats <= MAX_SEATS and self.quorum <= self.seats < 2 * self.quorum):
             raise InvalidInput(
@@ -60,7 +62,7 @@ class Assurance:
 
     @classmethod
     def parse(cls, text: str) -> Assurance:
-        """Reads "agreed(3,2)", "AGREED(3, 2)" or "proved"."""
+        """Reads "agreed(3,2)", "AGREED(3, 2)", "proved" or "attested"."""
         name, _, rest = text.strip().partition("(")
         try:
             level = Level[name.strip().upper()]
@@ -68,7 +70,9 @@ class Assurance:
                 raise ValueError
             seats, quorum = (int(part) for part in rest[:-1].split(",")) if rest else (1, 1)
         except (KeyError, ValueError):
-            raise InvalidInput(f"Level {text!r} is not understood.", "Write it as agreed(3,2) or proved.") from None
+            raise InvalidInput(
+                f"Level {text!r} is not understood.", "Write it as agreed(3,2), attested or proved."
+            ) from None
         return cls(level, seats, quorum)
 
     @property
@@ -76,8 +80,13 @@ class Assurance:
         """True when one proof decides, and not a committee."""
         return self.level is Level.PROVED
 
+    @property
+    def attested(self) -> bool:
+        """True when the signature of one attested enclave decides."""
+        return self.level is Level.ATTESTED
+
     def __str__(self) -> str:
-        return self.level.name if self.proved else f"{self.level.name}({self.seats}, {self.quorum})"
+        return self.level.name if self.seats == 1 else f"{self.level.name}({self.seats}, {self.quorum})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ sum is an exact integer in any order: thread count, batch size and machine canno
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+from typing import assert_never
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -46,9 +47,31 @@ def transposed_maps(steps: Sequence[LinearMap], shape: Sequence[int], weight: Te
 
     A sum has one addend for every entry of `y` that a source entry reaches.
     """
-    x = torch.zeros(len(y), *shape, dtype=torch.float64, requires_grad=True)
-    (sums,) = torch.autograd.grad(apply_maps(steps, x, weight), x, y)
-    return sums
+    shapes = [tuple(shape)]
+    for step in steps:
+        shapes.append(step.out_shape(shapes[-1]))
+    for step, source in zip(reversed(steps), reversed(shapes[:-1]), strict=True):
+        y = _transposed_map(step, source, weight, y)
+    return y
+
+
+def _transposed_map(step: LinearMap, shape: Sequence[int], weight: Tensor | None, y: Tensor) -> Tensor:
+    # By hand: to be differentiated, PyTorch loads a computer algebra system.
+    match step:
+        case Flatten():
+            return y.reshape(len(y), *shape)
+        case Dense():
+            assert weight is not None
+            return y @ weight
+        case SumPool():
+            entries = y.reshape(len(y) * shape[0], 1, -1).expand(-1, prod(step.kernel), -1)
+        case Conv2d():
+            assert weight is not None
+            entries = weight.flatten(1).T @ y.flatten(2)
+        case _:
+            assert_never(step)
+    sums = functional.fold(entries, tuple(shape[1:]), step.kernel, padding=step.padding, stride=step.stride)
+    return sums.reshape(len(y), *shape)
 
 
 def broadcast_bias(bias: Tensor, shape: Sequence[int]) -> Tensor:

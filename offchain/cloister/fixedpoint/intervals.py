@@ -21,10 +21,11 @@ from torch import Tensor
 
 from cloister.fixedpoint.errors import RangeExceeded
 from cloister.fixedpoint.execution import Tensors, apply_maps, broadcast_bias
-from cloister.fixedpoint.graph import Arithmetic, Stage, Term
+from cloister.fixedpoint.graph import Arithmetic, Dense, LearnedMap, Stage, Term
 from cloister.fixedpoint.limits import ACCUMULATOR_BITS, EXACT_FLOAT64
 
 LIMIT = 2 ** (ACCUMULATOR_BITS - 1)
+ENTRIES_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,17 +84,28 @@ def _term_bounds(term: Term, block: tuple[Tensor, Tensor], tensors: Tensors) -> 
     split = term.maps.index(learned)
     before, after = term.maps[:split], term.maps[split + 1 :]
     low, high, largest = (apply_maps(before, x, None) for x in (low, high, largest))
+    parts = [_learned_bounds(learned, low, high, largest, weight) for weight in _parts(learned, tensors)]
+    below, above, addends = (apply_maps(after, torch.cat(sums, dim=1), None) for sums in zip(*parts, strict=True))
+    return below, above, addends
+
+
+def _parts(learned: LearnedMap, tensors: Tensors) -> Sequence[Tensor]:
+    """A matrix in parts that stay in the processor's cache with all that is made of them; a kernel whole."""
     weight = tensors[learned.weight]
+    if not isinstance(learned, Dense):
+        return (weight,)
+    rows = max(1, ENTRIES_AT_ONCE // weight.shape[1])
+    return [weight[at : at + rows] for at in range(0, len(weight), rows)]
+
+
+def _learned_bounds(
+    learned: LearnedMap, low: Tensor, high: Tensor, largest: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     positive, negative = weight.clamp(min=0), weight.clamp(max=0)
     here = (learned,)
     below = apply_maps(here, low, positive) + apply_maps(here, high, negative)
     above = apply_maps(here, high, positive) + apply_maps(here, low, negative)
-    addends = apply_maps(here, largest, weight.abs())
-    return (
-        apply_maps(after, below, None),
-        apply_maps(after, above, None),
-        apply_maps(after, addends, None),
-    )
+    return below, above, apply_maps(here, largest, weight.abs())
 
 
 def _refuse_outside(number: int, stage: Stage, low: Tensor, high: Tensor, magnitude: Tensor) -> None:

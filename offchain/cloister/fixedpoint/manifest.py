@@ -35,6 +35,9 @@ from cloister.fixedpoint.limits import (
 )
 from cloister.fixedpoint.preprocessing import InputSpec
 
+MANIFEST_FILE = "manifest.json"
+WEIGHTS_FILE = "weights.safetensors"
+MAX_ATTACHMENTS = 16
 FORMAT: Literal["cloister-model/1"] = "cloister-model/1"
 REPACKAGE = "Fetch the manifest again; if that does not help, the owner must package the model again."
 
@@ -102,8 +105,48 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SealedFile:
+    """A ciphertext as stores know it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    bytes: Annotated[int, Field(ge=16, le=2 * MAX_WEIGHTS_BYTES)]
+    sha256: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file sealed beside the weights: the ciphertext as stores know it, and the length of what is in it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    bytes: Annotated[int, Field(ge=16, le=2 * MAX_WEIGHTS_BYTES)]
+    sha256: Digest
+    plain_bytes: Annotated[int, Field(ge=0, le=MAX_WEIGHTS_BYTES)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealing:
+    """How the weights are sealed (docs/spec/enclaves.md): `key` and `shares` are commitments."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    algorithm: Literal["stream-aes-256-gcm"]
+    segment: Literal[1048576]
+    weights: SealedFile
+    attachments: Annotated[tuple[Attachment, ...], Field(max_length=MAX_ATTACHMENTS)]
+    key: Digest
+    threshold: Annotated[int, Field(ge=1, le=255)]
+    shares: Annotated[tuple[Digest, ...], Field(min_length=1, max_length=255)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything about a packaged model except its weights. Field by field, this is manifest.json."""
+    """Everything about a packaged model except its weights. Field by field, this is manifest.json.
+
+    `sealing` is a member of a sealed model's manifest only: an open one does not have it at all.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -118,6 +161,7 @@ class Manifest:
     weights: WeightsRecord
     circuit: CircuitRecord | None
     accuracy: Accuracy | None
+    sealing: Sealing | None = None
 
     @property
     def outputs(self) -> int:
@@ -126,7 +170,10 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """The canonical bytes."""
-        return _canonical(asdict(self))
+        members = asdict(self)
+        if self.sealing is None:
+            del members["sealing"]
+        return _canonical(members)
 
     def digest(self) -> bytes:
         """SHA-256 of the canonical bytes: the identity of the model version."""
@@ -181,7 +228,29 @@ class Manifest:
             self.accuracy.float_correct, self.accuracy.fixed_correct, self.accuracy.agree
         ):
             return "accuracy counts more answers than rows"
+        if self.sealing and (contradiction := self._sealing_problem(self.sealing)):
+            return contradiction
         return self.input.problem(self.arithmetic)
+
+    def _sealing_problem(self, sealing: Sealing) -> str | None:
+        names = [attachment.name for attachment in sealing.attachments]
+        if sealing.threshold > len(sealing.shares):
+            return f"{sealing.threshold} key shares are needed, but there are only {len(sealing.shares)}"
+        if names != sorted(set(names)):
+            return "attachments must be sorted by name, each name once"
+        if WEIGHTS_FILE in names:
+            # each name has its own key, and a key must not seal two files
+            return f"an attachment has the name of the weights file, {WEIGHTS_FILE!r}"
+        if sealing.weights.bytes != sealed_length(self.weights.bytes, sealing.segment):
+            return "the sealed weights have another length than their plaintext needs"
+        if any(one.bytes != sealed_length(one.plain_bytes, sealing.segment) for one in sealing.attachments):
+            return "an attachment has another length than its plaintext needs"
+        return None
+
+
+def sealed_length(plain_bytes: int, segment: int) -> int:
+    """Bytes of a sealed file: a tag of 16 bytes after every segment, of which there is at least one."""
+    return plain_bytes + 16 * max(1, -(-plain_bytes // segment))
 
 
 _ADAPTER: TypeAdapter[Manifest] = TypeAdapter(Manifest)

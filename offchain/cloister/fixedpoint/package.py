@@ -40,6 +40,7 @@ class Package:
     manifest: Manifest
     manifest_bytes: bytes
     weights_bytes: bytes
+    """The weights file; empty where nobody may have it again, in an enclave."""
     bounds: tuple[StageBounds, ...]
     salt: bytes
     _tensors: dict[str, Tensor]
@@ -61,6 +62,17 @@ class Package:
             )
         if sha256(weights).hexdigest() != parsed.weights.sha256:
             raise InvalidPackage("The weights file does not have the SHA-256 in the manifest.", FETCH_AGAIN)
+        return cls.of_checked(parsed, manifest, weights, keep=weights)
+
+    @classmethod
+    def of_checked(
+        cls, parsed: Manifest, manifest: bytes, weights: bytes | bytearray | memoryview, *, keep: bytes = b""
+    ) -> Package:
+        """The package of a manifest and of weights whose length and SHA-256 have been compared with it already.
+
+        `weights` is read here and not kept: whoever decrypted it can wipe it. `keep` becomes `weights_bytes`. Raises as
+        `from_bytes`.
+        """
         salt, tensors = _verified_tensors(parsed, read_tensors(weights))
         low, high = (torch.from_numpy(ends.astype(np.float64)) for ends in parsed.input.bounds())
         bounds = prove_ranges(low, high, parsed.stages, tensors, parsed.arithmetic)
@@ -70,12 +82,16 @@ class Package:
                     f"The manifest gives stage {number} {stage.bits} bits, its weights need {proved.bits}.",
                     FETCH_AGAIN,
                 )
-        return cls(parsed, manifest, weights, bounds, salt, tensors)
+        return cls(parsed, manifest, keep, bounds, salt, tensors)
 
     @property
     def digest(self) -> bytes:
         """SHA-256 of the manifest, which fixes everything else."""
         return sha256(self.manifest_bytes).digest()
+
+    def blobs(self) -> tuple[bytes]:
+        """What stores must hold beside the manifest."""
+        return (self.weights_bytes,)
 
     def tensor(self, name: str) -> NDArray[np.int64]:
         """One weight or bias as int64."""
@@ -146,7 +162,9 @@ def load_package(folder: Path, *, digest: bytes | None = None) -> Package:
 
 def tensor_digest(salt: bytes, array: NDArray[np.generic]) -> str:
     """SHA-256 of salt and little-endian entries, in hex. Without the salt, short tensors could be guessed."""
-    return sha256(salt + np.ascontiguousarray(array).tobytes()).hexdigest()
+    digest = sha256(salt)
+    digest.update(np.ascontiguousarray(array).data.cast("B"))
+    return digest.hexdigest()
 
 
 def _verified_tensors(manifest: Manifest, arrays: dict[str, NDArray[np.generic]]) -> tuple[bytes, dict[str, Tensor]]:

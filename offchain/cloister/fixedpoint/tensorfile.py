@@ -38,21 +38,22 @@ def write_tensors(tensors: Mapping[str, NDArray[np.generic]]) -> bytes:
     return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in tensors.items()})
 
 
-def read_tensors(data: bytes) -> dict[str, NDArray[np.generic]]:
+def read_tensors(data: bytes | bytearray | memoryview) -> dict[str, NDArray[np.generic]]:
     """Read-only arrays by name, in the order of their data. Raises InvalidPackage, saying what is wrong."""
     if len(data) > MAX_WEIGHTS_BYTES:
         raise _damaged(f"it has {len(data):,} bytes; the limit is {MAX_WEIGHTS_BYTES:,}")
     if len(data) < 8:
         raise _damaged(f"it has {len(data)} bytes, too few for a header")
-    size = int.from_bytes(data[:8], "little")
+    view = memoryview(data)
+    size = int.from_bytes(view[:8], "little")
     if size > min(MAX_TENSORS_HEADER_BYTES, len(data) - 8):
         for magic, kind in OTHER_FORMATS:
-            if data.startswith(magic):
+            if view[: len(magic)] == magic:
                 raise _damaged(f"it looks like {kind}, which Cloister never opens")
         raise _damaged(f"its header claims {size:,} bytes, more than there are or than are allowed")
-    header = _header(data[8 : 8 + size])
+    header = _header(bytes(view[8 : 8 + size]))
     entries = sorted((_entry(name, fields) for name, fields in header.items()), key=lambda entry: entry[1:3])
-    body = memoryview(data)[8 + size :]
+    body = view[8 + size :].toreadonly()
     cursor = 0
     tensors: dict[str, NDArray[np.generic]] = {}
     for name, begin, end, dtype, shape in entries:

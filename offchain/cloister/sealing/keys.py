@@ -12,6 +12,7 @@ from cloister.domain.ids import Address, JobId
 from cloister.sealing.errors import SealError, UnusableKey
 from cloister.sealing.hkdf import KEY_BYTES, derive
 from cloister.sealing.hpke import public_key_of
+from cloister.sealing.signatures import sign
 
 SECP256K1_ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
@@ -96,6 +97,10 @@ class WorkerKeys:
         if len(job_id) != 32 or round_ < 0:
             raise SealError(f"No salt for a job id of {len(job_id)} bytes and round {round_}.")
         return derive(self._secret, f"cloister/1/salt/{job_id.hex()}/{round_}")
+
+    def sign(self, digest: bytes) -> bytes:
+        """Sign a 32-byte digest with the result key: 65 bytes that `signer` answers for."""
+        return sign(self.result_key, digest)
 
 
 def _scalar(key: bytes) -> bytes:

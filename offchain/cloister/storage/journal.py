@@ -22,7 +22,7 @@ from typing import Any, Self
 from cloister.domain.errors import CloisterError
 from cloister.domain.ids import Address, BlobId, JobId, hexed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE identity (chain TEXT NOT NULL, market TEXT NOT NULL, account TEXT NOT NULL);
 CREATE TABLE transactions (
@@ -40,6 +40,7 @@ CREATE TABLE commitments (
   output_commitment BLOB NOT NULL,
   salt BLOB NOT NULL,
   sealed_output BLOB NOT NULL,
+  signature BLOB NOT NULL,
   PRIMARY KEY (job_id, round)
 );
 CREATE TABLE requests (
@@ -50,6 +51,12 @@ CREATE TABLE requests (
 );
 CREATE TABLE cursor (one INTEGER PRIMARY KEY CHECK (one = 1), block INTEGER NOT NULL);
 """
+MIGRATIONS = {
+    # Workers of format 1 served markets that knew no result signatures, so the signature of what they committed to is
+    # none. SQLite puts the new column last, where SCHEMA has the primary key and nothing else.
+    1: "ALTER TABLE commitments ADD COLUMN signature BLOB NOT NULL DEFAULT x''",
+}
+"""Format to the statement that makes the next one of it."""
 
 
 class JournalError(CloisterError):
@@ -93,6 +100,8 @@ class StoredCommitment:
     output_commitment: bytes
     salt: bytes
     sealed_output: bytes
+    signature: bytes
+    """Of the result key; empty in what was committed to before there were any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +155,7 @@ class Journal:
                     self._db.execute(statement)
                 self._db.execute("INSERT INTO identity VALUES (?, ?, ?)", identity)
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        elif version != SCHEMA_VERSION:
+        elif not 1 <= version <= SCHEMA_VERSION:
             raise JournalError(
                 f"Journal {self.path} has format {version}; this version reads {SCHEMA_VERSION}.",
                 "Use the version of Cloister that wrote it.",
@@ -158,6 +167,11 @@ class Journal:
                 f"not to {identity[2]} on {identity[1]}, chain {identity[0]}.",
                 "Choose another data folder (--data-dir) for this account or deployment.",
             )
+        if 0 < version < SCHEMA_VERSION:
+            with self._transaction():
+                for older in range(version, SCHEMA_VERSION):
+                    self._db.execute(MIGRATIONS[older])
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Gives the journal up; twice does nothing. Everything in it is on disk already."""
@@ -236,8 +250,9 @@ class Journal:
                     new.output_commitment,
                     new.salt,
                     new.sealed_output,
+                    new.signature,
                 )
-                self._db.execute("INSERT INTO commitments VALUES (?, ?, ?, ?, ?, ?)", row)
+                self._db.execute("INSERT INTO commitments VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             elif old.commitment != new.commitment:
                 raise DoubleCommit(
                     f"Job {hexed(new.job_id)}, round {new.round}: this worker has already committed to another output.",

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Base, Job, JobId, Node, RefundReason, Request, State, vm} from "../Base.t.sol";
+import {IEnclaves, Job, JobId, Node, Request, State, vm} from "../Base.t.sol";
+import {EnclaveBase} from "../EnclaveBase.t.sol";
 
 /// @notice Plays all roles at random, each call a legal step of somebody, honest or not. Keeps lists of what exists, so
 ///         that the invariants can add up the contracts' own state; keeps no sums of its own.
-contract Handler is Base {
+contract Handler is EnclaveBase {
     struct Posted {
         JobId id;
         Request request;
@@ -14,6 +15,8 @@ contract Handler is Base {
         address demander;
         /// What each seat committed to and has not revealed.
         bytes32[] outputs;
+        /// Each seat's signing key at the delivery.
+        uint256[] keys;
         /// Hash of the job's record once it had ended.
         bytes32 epitaph;
     }
@@ -22,6 +25,11 @@ contract Handler is Base {
     uint256 private constant MOST_LIVE = 4;
 
     Posted[] private _posted;
+    /// Signing keys that replaced the one of the registration, and those before.
+    mapping(address => uint256) private _keys;
+    mapping(address => uint256) private _formerKeys;
+    mapping(address => uint256) private _replacedAt;
+    mapping(address => uint256) private _revokedAt;
     uint256[] private _live;
     uint256 public calls;
     address[] public accounts;
@@ -59,6 +67,11 @@ contract Handler is Base {
             r = _defaultProved();
             r.nonce = _posted.length;
         }
+        if (entropy >> 34 & 1 == 0 && entropy >> 32 & 3 != 0) r.version = closed;
+        if (entropy >> 35 & 1 == 0 && entropy >> 32 & 3 != 0) {
+            r = _defaultAttested();
+            r.nonce = _posted.length;
+        }
         r.pricePerSeat = uint96(models.priceOf(r.version));
         if (entropy >> 16 & 7 == 0) r.ciphertextSize = 1 << 20;
         address who = entropy >> 24 & 1 == 0 ? requester : stranger;
@@ -85,6 +98,43 @@ contract Handler is Base {
         else if (j.state == State.Demanded) _demandedStep(p, j, dice);
         else if (j.state == State.Committed) _committedStep(p, j, dice, entropy >> 64);
         _bury(p);
+    }
+
+    /// @dev What an enclave's host does next; now and then its platform is revoked, or its place vacated.
+    function attend(uint256 entropy) external {
+        entropy = _shuffle(entropy);
+        address worker = workers[entropy % workers.length];
+        if (nodes.node(worker).exitAt != 0) return;
+        uint256 until = nodes.attestation(worker).until;
+        if (entropy >> 16 & 15 == 0 && until > block.timestamp) {
+            bytes32 platform = evidence[worker].platform;
+            quotes.setRevoked(platform, true);
+            nodes.revoke(worker, evidence[worker], platform);
+            quotes.setRevoked(platform, false);
+            _revokedAt[worker] = block.timestamp;
+            ++seen["revoked"];
+        } else if (entropy >> 20 & 3 == 0 && until < block.timestamp && nodes.attestation(worker).evidenceTag != 0) {
+            nodes.vacate(worker, evidence[worker]);
+            delete evidence[worker];
+            ++seen["vacated"];
+        } else if (until < block.timestamp + 6 hours || entropy >> 24 & 7 == 0) {
+            vm.roll(block.number + 1);
+            _attest(worker);
+            ++seen[until == 0 ? "attested" : "attested again"];
+        } else if (nodes.promptKey(worker).expiresAt < block.timestamp + 6 hours) {
+            _prompt(worker);
+        } else {
+            _enrol(worker);
+            ++seen["enrolled"];
+        }
+    }
+
+    function _signingKey(address worker) internal view override returns (uint256) {
+        return _keys[worker] == 0 ? super._signingKey(worker) : _keys[worker];
+    }
+
+    function _hpke(address worker) internal view override returns (bytes32) {
+        return nodes.node(worker).hpkeKey;
     }
 
     function wait(uint256 entropy) external {
@@ -115,10 +165,10 @@ contract Handler is Base {
             nodes.announceExit();
             ++seen["exiting"];
         } else if (act == 4 && n.exitAt == 0) {
-            vm.prank(worker);
-            nodes.replaceKeys(keccak256(abi.encode(entropy)), address(2));
+            _replaceKeys(worker, n, entropy);
         } else if (n.exitAt != 0 && n.stake == 0) {
             _register(worker, MINIMUM_STAKE + (entropy >> 16) % 50 ether);
+            _replaced(worker, _signingKey(worker), false);
             ++seen["came back"];
         } else if (n.exitAt != 0 && n.locked == 0) {
             if (block.timestamp < n.exitAt) vm.warp(n.exitAt);
@@ -126,6 +176,23 @@ contract Handler is Base {
             nodes.withdraw();
             ++seen["left"];
         }
+    }
+
+    /// ENC-9: not while the signer before the present one may still be owed for. Without a job under way none is.
+    function _replaceKeys(address worker, Node memory n, uint256 entropy) private {
+        uint256 key = entropy >> 2 | 1;
+        bool owed = _replacedAt[worker] != 0 && block.timestamp <= _replacedAt[worker] + EXIT_DELAY && n.locked != 0;
+        bytes memory call = abi.encodeCall(nodes.replaceKeys, (keccak256(abi.encode(entropy)), vm.addr(key)));
+        vm.prank(worker);
+        (bool done,) = address(nodes).call(call);
+        vm.assertTrue(done == !owed, "ENC-9: replaced keys");
+        if (done) _replaced(worker, key, n.locked != 0);
+        ++seen[done ? "keys replaced" : "keys owed"];
+    }
+
+    function _replaced(address worker, uint256 key, bool busy) private {
+        (_formerKeys[worker], _keys[worker]) = (_signingKey(worker), key);
+        _replacedAt[worker] = busy ? block.timestamp : 0;
     }
 
     function payOut(uint256 entropy) external {
@@ -137,7 +204,7 @@ contract Handler is Base {
 
     function changePrice(uint256 entropy) external {
         vm.prank(owner);
-        models.setPrice(version, uint88(1 + _shuffle(entropy) % (5 * uint256(PRICE))));
+        models.setPrice(version, uint72(1 + _shuffle(entropy) % (5 * uint256(PRICE))));
     }
 
     /// @dev The steward gives up the verifier; another comes, and with it another version by another owner.
@@ -166,13 +233,16 @@ contract Handler is Base {
             return;
         }
         bytes memory header = _seedBlock(j.seedBlock);
-        address[] memory drawn = _draw(p.id, j.seats);
+        address[] memory drawn = j.flags & 16 == 0 ? _draw(p.id, j.seats) : _drawFor(p.id, j);
         vm.prank(p.requester);
         market.deliver(p.request, SECRET, header, keccak256(abi.encode(drawn)), _sealedKeys(drawn));
         p.committee = drawn;
         p.outputs = new bytes32[](drawn.length);
+        p.keys = new uint256[](drawn.length);
         for (uint256 i = 0; i < drawn.length; ++i) {
             if (drawn[i] == address(0)) ++seen["vacant"];
+            // In the second of a replacement in mid-job the replaced key counts.
+            p.keys[i] = _replacedAt[drawn[i]] == block.timestamp ? _formerKeys[drawn[i]] : _signingKey(drawn[i]);
         }
         ++seen[market.job(p.id).state == State.Ready ? "ready" : "committee too small"];
     }
@@ -204,9 +274,11 @@ contract Handler is Base {
         }
         vm.assertLt(open, seats, "a ready job without an open seat");
         address worker = p.committee[seat];
-        if (dice < 88 && j.flags & 4 != 0) {
+        if (dice < 80 && j.flags & 8 != 0) {
+            _answerStep(p, j, worker, entropy >> 8);
+        } else if (dice < 88 && j.flags & 4 != 0) {
             _proveStep(p, worker, entropy >> 8);
-        } else if (dice < 88) {
+        } else if (dice < 88 && j.flags & 8 == 0) {
             // One in eleven computes something else.
             bytes32 output = entropy >> 8 & 15 == 0 ? WRONG : (entropy >> 8 & 31 == 1 ? OTHER : RIGHT);
             bytes32 commitment = _commitment(p.id, worker, output);
@@ -215,8 +287,7 @@ contract Handler is Base {
             p.outputs[seat] = output;
             ++seen["committed"];
         } else if (dice < 92) {
-            vm.prank(worker);
-            market.refuse(p.id, p.committee, uint8(entropy >> 8));
+            _refuseStep(p, j, seat, entropy >> 8);
             ++seen["refused"];
         } else if (dice < 97 && j.flags & 3 == 0) {
             vm.deal(worker, worker.balance + DEPOSIT);
@@ -229,16 +300,62 @@ contract Handler is Base {
         }
     }
 
+    function _drawFor(JobId of_, Job memory j) private view returns (address[] memory) {
+        bytes32 seed = keccak256(abi.encode(of_, _mixHash(j.seedBlock), SECRET));
+        uint40 end = uint40(block.timestamp + 2 * COMMIT_WINDOW + PUBLISH_WINDOW);
+        return nodes.drawEnrolled(
+            seed,
+            j.seats,
+            (j.seedBlock - SEED_DELAY) / EPOCH,
+            j.lockEach,
+            IEnclaves.Eligibility(closed, 1, j.deadline - DELIVER_WINDOW, end + REVEAL_WINDOW, end)
+        );
+    }
+
+    /// SIG-1, ENC-5: only the signer of the delivery counts, and none after a revocation.
+    function _answerStep(Posted storage p, Job memory j, address worker, uint256 entropy) private {
+        bool forged = entropy % 8 == 0;
+        bool revoked = _revokedAt[worker] >= j.deliveredAt;
+        bytes memory signature = _sign(p.keys[0] + (forged ? 1 : 0), _resultDigest(p.id, RIGHT, "sealed"));
+        bytes memory call = abi.encodeCall(market.answer, (p.id, p.committee, RIGHT, "sealed", signature));
+        vm.prank(worker);
+        (bool done,) = address(market).call(call);
+        vm.assertTrue(done == (!forged && !revoked), "SIG-1: an answer");
+        if (done) ++seen["answered"];
+        else if (revoked) vm.warp(uint256(j.deadline) + 1);
+    }
+
+    /// SIG-2
+    function _refuseStep(Posted storage p, Job memory j, uint256 seat, uint256 entropy) private {
+        address worker = p.committee[seat];
+        uint8 reason = [uint8(1), 4, 5, 7][entropy % 4];
+        address[] memory one = new address[](1);
+        one[0] = worker;
+        bytes32 key = keccak256(_sealedKeys(one));
+        id = p.id;
+        bytes memory signature =
+            entropy >> 8 & 3 == 0 ? bytes("") : _sign(p.keys[seat], _refusalDigest(worker, key, reason));
+        bool charged = signature.length != 0 && j.flags & 16 != 0 && (reason == 1 || reason == 4 || reason == 5);
+        uint256 before = market.credit(worker);
+        vm.prank(worker);
+        market.refuse(p.id, p.committee, reason, key, signature);
+        uint256 fee = charged ? uint256(j.pricePerSeat) * FAULT_BPS / 10_000 : 0;
+        vm.assertEq(market.credit(worker) - before, fee, "SIG-2: the fee");
+        if (charged) ++seen["charged"];
+    }
+
     /// JOB-27, JOB-28, VERIFIER-3: only a proof for this worker and job counts, and only while the verifier is listed.
     function _proveStep(Posted storage p, address worker, uint256 entropy) private {
         uint256 kind = entropy % 8;
         bytes memory proof = _proof(kind == 0 ? JobId.wrap(0) : p.id, kind == 1 ? stranger : worker);
         bool removed = _unlisted(p.request);
+        uint256 key = kind == 2 ? p.keys[0] + 1 : p.keys[0];
+        bytes memory signature = _sign(key, _resultDigest(p.id, _provedOutput(), MASKED));
         bytes memory call =
-            abi.encodeCall(market.prove, (p.request, p.requester, p.committee, BINDING, INPUT, PAD, MASKED, proof));
+            abi.encodeCall(market.prove, (p.request, p.requester, p.committee, _opening(), MASKED, proof, signature));
         vm.prank(worker);
         (bool done,) = address(market).call(call);
-        vm.assertTrue(done == (kind > 1 && !removed), "JOB-28: a proof");
+        vm.assertTrue(done == (kind > 2 && !removed), "JOB-28, SIG-1: a proof");
         if (done) ++seen["proved"];
         else if (!removed) ++seen["not proved"];
         else vm.warp(uint256(market.job(p.id).deadline) + 1);
@@ -290,8 +407,9 @@ contract Handler is Base {
         address worker = p.committee[seat];
         bytes32 output = p.outputs[seat];
         p.outputs[seat] = 0;
+        bytes memory signature = _sign(p.keys[seat], _resultDigest(p.id, output, "sealed"));
         vm.prank(worker);
-        market.reveal(p.id, p.committee, output, _salt(worker), "sealed");
+        market.reveal(p.id, p.committee, output, _salt(worker), "sealed", signature);
         ++seen["revealed"];
     }
 
@@ -323,6 +441,7 @@ contract Handler is Base {
             Job memory j = market.job(_posted[i].id);
             if (j.state == State.Settled || j.state == State.Refunded) continue;
             owed += uint256(j.seats) * j.pricePerSeat;
+            owed -= _bits(j.charged) * (uint256(j.pricePerSeat) * FAULT_BPS / 10_000);
             if (j.state == State.Demanded) owed += DEPOSIT;
         }
         for (uint256 i = 0; i < accounts.length; ++i) {

@@ -17,7 +17,7 @@ contract InvariantsTest {
     }
 
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](13);
+        bytes4[] memory selectors = new bytes4[](16);
         // Repeated: most calls move a job on.
         for (uint256 i = 0; i < 6; ++i) {
             selectors[i] = _handler.progress.selector;
@@ -29,6 +29,9 @@ contract InvariantsTest {
         selectors[10] = _handler.payOut.selector;
         selectors[11] = _handler.changePrice.selector;
         selectors[12] = _handler.changeVerifier.selector;
+        for (uint256 i = 13; i < 16; ++i) {
+            selectors[i] = _handler.attend.selector;
+        }
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(_handler), selectors);
     }
@@ -38,7 +41,7 @@ contract InvariantsTest {
         targets[0] = address(_handler);
     }
 
-    /// MONEY-1, MONEY-4, NODE-5, NODE-6, DRAW-2, JOB-28, JOB-31; and after each run JOB-24, MONEY-2, NODE-3
+    /// MONEY-1, MONEY-4, NODE-5, NODE-6, DRAW-2, JOB-28, JOB-31, SIG-1, SIG-2, ENC-5, ENC-9; and after each run JOB-24, MONEY-2, NODE-3
     function invariant_money_locks_and_weights_add_up() public {
         _handler.checkMoney();
         _handler.checkLocks();
@@ -68,6 +71,7 @@ contract HandlerReachesEverythingTest {
             else if (act % 16 == 14) handler.payOut(entropy);
             else if (i % 2 == 0) handler.changePrice(entropy);
             else handler.changeVerifier(entropy);
+            if (i % 2 == 0) handler.attend(entropy);
             if (i % 50 == 0) {
                 handler.checkMoney();
                 handler.checkLocks();
@@ -75,7 +79,7 @@ contract HandlerReachesEverythingTest {
             }
         }
         handler.checkEnded();
-        string[27] memory things = [
+        string[36] memory things = [
             "posted",
             "not delivered",
             "committee too small",
@@ -102,7 +106,16 @@ contract HandlerReachesEverythingTest {
             "not proved",
             "closed unproved",
             "closed unproved and excused",
-            "verifier removed"
+            "verifier removed",
+            "keys replaced",
+            "keys owed",
+            "revoked",
+            "vacated",
+            "attested",
+            "attested again",
+            "enrolled",
+            "answered",
+            "charged"
         ];
         for (uint256 i = 0; i < things.length; ++i) {
             vm.assertGt(handler.seen(things[i]), 0, things[i]);

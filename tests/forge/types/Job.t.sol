@@ -16,8 +16,9 @@ contract JobTest {
         j.revealed = uint16(entropy >> 48);
         j.excused = uint16(entropy >> 64);
         j.deadline = uint40(entropy >> 80);
-        j.seedBlock = uint40(entropy >> 120);
-        j.pricePerSeat = uint96(entropy >> 160);
+        j.seedBlock = uint32(entropy >> 120);
+        j.deliveredAt = uint32(entropy >> 152);
+        j.pricePerSeat = uint72(entropy >> 184);
         j.digest = keccak256(abi.encode(entropy));
     }
 
@@ -25,12 +26,14 @@ contract JobTest {
     function testFuzz_save__any_job__reads_back(uint256 first, uint256 second) public {
         _job.requester = address(0xBEEF);
         _job.lockEach = 77;
+        _job.charged = 5;
         uint256[2] memory entropies = [first, second];
         for (uint256 i = 0; i < 2; ++i) {
             Job memory j = _any(entropies[i]);
             _job.save(j);
             j.requester = address(0xBEEF);
             j.lockEach = 77;
+            j.charged = 5;
             Job memory read = _job;
             vm.assertEq(keccak256(abi.encode(read)), keccak256(abi.encode(j)));
         }

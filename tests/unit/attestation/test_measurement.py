@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.measurement import DigestCache, MeasurementError, closure, measure
+from cloister.attestation.measurement import DigestCache, MeasurementError, closure, measure, top_levels
 
 
 @pytest.fixture
@@ -104,6 +104,42 @@ def test_measure__dependency_with_a_file_missing__is_an_error(package, tmp_path)
     (tmp_path / "site" / "one.py").unlink()
     with pytest.raises(MeasurementError, match=r"one\.py"):
         measure(package, [one])
+
+
+def test_measure__file_that_nobody_installed_in_a_librarys_folder__differs(package, tmp_path):
+    site = tmp_path / "site"
+    one = installed(site, "one", files={"one/a.py": "a"})
+    before = measure(package, [one])
+    (site / "one" / "__pycache__").mkdir()
+    (site / "one" / "__pycache__" / "a.pyc").write_text("compiled")
+    (site / "stranger.py").write_text("in nobody's folder, and so seen by nobody")
+    assert measure(package, [one]) == before
+    (site / "one" / "local.py").write_text("planted")
+    assert measure(package, [one]).rtmr0 != before.rtmr0
+
+
+def test_measure__code_that_was_compiled_ahead__is_rtmr2(package, tmp_path):
+    compiled = tmp_path / "compiled"
+    (compiled / "python").mkdir(parents=True)
+    (compiled / "python" / "a.pyc").write_bytes(b"compiled")
+    found = [measure(package, []), measure(package, [], compiled=compiled)]
+    assert not any(found[0].rtmr2)
+    (compiled / "python" / "a.pyc").write_bytes(b"Compiled")
+    found.append(measure(package, [], compiled=compiled))
+    (compiled / "python" / "b.pyc").write_bytes(b"")
+    found.append(measure(package, [], compiled=compiled))
+    assert len({registers.rtmr2 for registers in found}) == 4
+    assert len({registers.measurement() for registers in found}) == 4
+    assert len({(registers.mrtd, registers.rtmr0, registers.rtmr1) for registers in found}) == 1
+
+
+def test_top_levels__of_a_distribution__are_its_folders_modules_and_metadata(tmp_path):
+    files = {"one/a.py": "", "one/b/c.py": "", "single.py": "", "one.libs/x.so": "", "start.pth": "import one"}
+    found = installed(tmp_path, "one", files=files)
+    with (tmp_path / "one-1.0.dist-info" / "RECORD").open("a") as record:
+        record.write("../../bin/one,,\n/etc/one,,\n__pycache__/single.pyc,,\n")
+    names = [path.name for path in top_levels(found)]
+    assert names == ["one", "one-1.0.dist-info", "one.libs", "single.py"]
 
 
 def test_measure__with_a_cache__is_the_same_and_sees_every_change(package, tmp_path):

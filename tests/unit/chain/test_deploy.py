@@ -21,9 +21,9 @@ from cloister.domain.errors import InvalidInput
 
 DEPLOYMENT = Deployment(
     chain_id=31337,
-    node_registry="0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0",
+    node_registry="0xCf7Ed3AccA5a467e9e704C703E8D87F634fB0Fc9",
     model_registry="0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512",
-    job_market="0xCf7Ed3AccA5a467e9e704C703E8D87F634fB0Fc9",
+    job_market="0xDc64a140Aa3E981100a9becA4E685f962f0cF6C9",
     block=1,
     verifier=1,
 )
@@ -51,7 +51,14 @@ def test_deploy__a_second_time__makes_another_market(w3, deployed):
     lines = []
     second = deploy(w3, account(w3, 0), DeployParameters.devnet(), verifier=mock_verifier(), report=lines.append)
     assert second.job_market != deployed.job_market
-    contracts = ["ProofVerifiers", "ModelRegistry", "NodeRegistry", "JobMarket", "MockVerifier"]
+    contracts = [
+        "ProofVerifiers",
+        "ModelRegistry",
+        "TdxQuoteVerifier",
+        "NodeRegistry",
+        "JobMarket",
+        "MockVerifier",
+    ]
     assert [line.split()[0] for line in lines] == [*contracts, "verifier"]
     assert second.verifier == 1  # each market has a list of its own
 

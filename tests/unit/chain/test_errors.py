@@ -125,6 +125,7 @@ def test_translate__custom_error_with_bytes_enum_and_address__shows_them_readabl
 def test_translate__each_custom_error__is_decoded_by_name(name):
     error = custom_errors()[SELECTORS[name]]
     samples = {"address": "0x" + "11" * 20, "bytes32": b"\x22" * 32, "bytes": b"\x33" * 5, "bool": True}
+    samples["string"] = "text"
     words = {f"bytes{size}": b"\x44" * size for size in range(1, 32)}
     values = [(samples | words).get(kind, 3) for kind in error.types]
     decoded = revert_error(revert_data(name, *values))

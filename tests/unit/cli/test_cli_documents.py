@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,16 +20,27 @@ from cloister.cli.program import main
 from cloister.cli.reference import commands
 from cloister.cli.run import Run, Unlocked
 from cloister.client import NotYourJob, Result, StillRunning, UnknownJob
+from cloister.domain.attested import Evidence, Policy, TcbStatus
 from cloister.domain.errors import CloisterError
 from cloister.domain.events import RefundReason
 from cloister.domain.ids import BlobId, VersionId, hexed
 from cloister.domain.job import fold
+from cloister.domain.request import Level
 from cloister.fixedpoint import Package, load_package
 from cloister.proving import commit_model, prove_inference
+from cloister.sealing.deposits import BrokerKey
+from cloister.sealing.folder import write_sealed
+from cloister.sealing.package import seal_package
 from cloister.storage.errors import BlobMissing, PasswordUnavailable
+from cloister.storage.keyfile import LIGHT, write_keyfile
+from cloister.storage.release_entries import LogOwner, Release
+from cloister.storage.releases import ReleaseLog
 
 MODELS = Path(__file__).resolve().parents[3] / "models"
 QUOTE = MODELS.parent / "tests/vectors/attestation/intel_tdx_v4_uptodate_dcapqvl.quote.bin"
+POLICY = Policy((digest("code"),), frozenset({TcbStatus.UP_TO_DATE, TcbStatus.SW_HARDENING_NEEDED}), development=True)
+BROKER_KEY = BrokerKey.from_secret(bytes(range(32)))
+NOW = 1_790_000_000
 ETHER = 10**18
 CHAIN = 31337
 PARAMETERS = Parameters(1, 60, 30, 20, 30, 20, 1_000, 5_000, 1_000, ETHER // 100)
@@ -49,6 +61,9 @@ SETTLED = [
 VERSION = hexed(STORY.request.version)
 
 
+EVIDENCE = Evidence(digest("measurement"), digest("platform"), TcbStatus.UP_TO_DATE, development=True, key_epoch=1)
+
+
 class StubChain:
     """Everything that the commands read and send."""
 
@@ -59,8 +74,19 @@ class StubChain:
         self.package = load_package(MODELS / "breast-cancer")
         self.blobs = {BlobId(self.package.digest): self.package.manifest_bytes}
         self.published = [
-            Version(STORY.request.version, ALICE, 10**15, False, BlobId(self.package.digest), "https://example.org"),
-            Version(VersionId(digest("other")), BOB, 1, True, BlobId(digest("unknown")), "\x1b[2J"),
+            Version(
+                STORY.request.version,
+                ALICE,
+                10**15,
+                False,
+                BlobId(self.package.digest),
+                "https://example.org",
+                bytes(32),
+                0,
+            ),
+            Version(
+                VersionId(digest("other")), BOB, 1, True, BlobId(digest("unknown")), "\x1b[2J", digest("policy"), 1
+            ),
         ]
         self.workers = [
             Node(ALICE, 2 * ETHER, ETHER, 1, bytes(32), BOB, 0, "https://\x1b[2J", True),
@@ -96,6 +122,10 @@ class StubChain:
                 weight_at=lambda worker, _epoch: {ALICE: 3, BOB: 1}[worker],
                 total_weight_at=lambda _epoch: 4,
                 minimum_stake=lambda: ETHER,
+                quotes=lambda: ALICE,
+                attestation=lambda worker: SimpleNamespace(until=1_800_000_000 if worker == ALICE else 0),
+                evidence=lambda worker, _block: EVIDENCE if worker == ALICE else None,
+                prompt_key=lambda _worker: SimpleNamespace(expires_at=0),
             ),
             models=SimpleNamespace(
                 address=MARKET,
@@ -103,6 +133,8 @@ class StubChain:
                 version=lambda version: next(one for one in self.published if one.version_id == version),
                 set_price=lambda version, price: f"price {hexed(version)} {price}",
                 deprecate=lambda version: f"deprecate {hexed(version)}",
+                policy=lambda _version: POLICY,
+                narrow_policy=lambda version, _current, narrower: f"narrow {hexed(version)} {len(narrower.statuses)}",
                 circuit_of=lambda version: self.circuits.get(version),  # noqa: PLW0108  tests replace the dictionary
             ),
             blobs=SimpleNamespace(get=self._blob),
@@ -138,8 +170,9 @@ class StubChain:
         )
 
     def _publish(self, how):
-        def publish(package, price, uri, verifier=None):
-            self.sent.append(how if verifier is None else f"{how} {verifier}")
+        def publish(package, price, uri, verifier=None, policy=None, sealed=None):
+            words = [how, verifier, policy and "under a policy", sealed and "sealed"]
+            self.sent.append(" ".join(str(word) for word in words if word))
             return STORY.request.version
 
         return publish
@@ -206,7 +239,26 @@ def services(chain, monkeypatch, proof):
     """Daemons that end at once, and a proof to look at."""
     Path("made.proof").write_bytes(proof)
     monkeypatch.setattr("cloister.bootstrap.open_worker", lambda *_: contextlib.nullcontext("worker"))
-    monkeypatch.setattr("cloister.bootstrap.run_worker", lambda _worker, stop, _poll: None)
+    monkeypatch.setattr("cloister.bootstrap.run_worker", lambda _worker, stop, _poll, ready: ready())
+    broker = SimpleNamespace(
+        key=BROKER_KEY,
+        chain_id=CHAIN,
+        workers=SimpleNamespace(address=ALICE),
+        log=SimpleNamespace(count=2),
+        roots=SimpleNamespace(development=()),
+    )
+    monkeypatch.setattr("cloister.enclave.launcher.compile_ahead", lambda _folder: None)
+    monkeypatch.setattr("cloister.bootstrap.open_sender", lambda *_: contextlib.nullcontext("steward"))
+    posted = SimpleNamespace(until=1_800_000_000, evaluation=17)
+    quotes = SimpleNamespace(address=ALICE, tcb=lambda *_: posted, qe_identity=lambda _root: posted)
+    monkeypatch.setattr("cloister.chain.quotes.Quotes", lambda *_: quotes)
+    monkeypatch.setattr("cloister.quoting.teach", lambda *_: 3)
+    stop = threading.Event()
+    stop.set()
+    monkeypatch.setattr("cloister.bootstrap.open_broker", lambda *_: contextlib.nullcontext(broker))
+    monkeypatch.setattr("cloister.broker.web.serving", lambda *_: contextlib.nullcontext("http://127.0.0.1:8650"))
+    monkeypatch.setattr("cloister.cli.worker.stop_on_signals", lambda: contextlib.nullcontext(stop))
+    _put_sealed_model(Path(os.environ["HOME"]) / ".local/share/cloister/broker")
     deployed = SimpleNamespace(
         chain_id=CHAIN,
         node_registry=ALICE,
@@ -221,10 +273,30 @@ def services(chain, monkeypatch, proof):
         deployment=deployed,
         node=SimpleNamespace(url="http://127.0.0.1:8545"),
         workers=[SimpleNamespace(address=ALICE)],
+        policy_file=Path("/somewhere/policy.json"),
+        brokers=[SimpleNamespace(url="http://127.0.0.1:8650")],
     )
     monkeypatch.setattr("cloister.devnet.testnet.run_devnet", lambda *_a, ready, **_k: ready(net))
     monkeypatch.setattr("cloister.chain.connection.Connection", lambda *_: SimpleNamespace(chain_id=CHAIN, w3=None))
     monkeypatch.setattr("cloister.chain.deploy.deploy", lambda *_a, **_k: deployed)
+
+
+def _put_sealed_model(folder):
+    """A broker's folder, a sealed model with a share for it, a policy and a licence, all in the current folder."""
+    write_keyfile(
+        folder / "key.json", bytes(range(32)), "password", LIGHT, note={"broker": hexed(BROKER_KEY.fingerprint)}
+    )
+    Path("broker.txt").write_text(hexed(BROKER_KEY.public) + "\n")
+    sealed = seal_package(load_package(MODELS / "digits"), 1, [BROKER_KEY.public], {"training.json": b"{}"})
+    write_sealed(Path("sealed"), sealed, "password", LIGHT)
+    Path("policy.json").write_text(POLICY.to_json())
+    narrower = replace(POLICY, statuses=frozenset({TcbStatus.UP_TO_DATE}))
+    Path("narrower.json").write_text(narrower.to_json())
+    tier = {"name": "trial", "workers": [ALICE], "releases": 3, "from": 0, "until": 1_800_000_000}
+    Path("licence.json").write_text(json.dumps([tier]))
+    with ReleaseLog.open(folder / "releases-1-2.jsonl", LogOwner(BROKER_KEY.fingerprint, CHAIN, ALICE)) as log:
+        end, hashes = 1_800_000_000, (digest("evidence"), digest("key"), digest("measurement"), digest("platform"))
+        log.append(Release(NOW, STORY.request.version, ALICE, 1, 1, "trial", end, *hashes, "UpToDate", True))
 
 
 JOB_FIELDS = {
@@ -236,7 +308,13 @@ NODE_FIELDS = {
 }  # fmt: skip
 STATEMENT_FIELDS = {"circuit", "weights", "context", "instances", "input", "output"}
 RECEIPT_FIELDS = {"transaction", "block", "gas_used", "fee_wei"}
-STATUS_FIELDS = {"chain_id", "registry", "credit_wei", "balance_wei", "keys_here"} | NODE_FIELDS
+STATUS_FIELDS = {
+    "chain_id", "registry", "credit_wei", "balance_wei", "keys_here", "attested_until", "prompt_key_until"
+} | NODE_FIELDS  # fmt: skip
+
+SEALING = [
+    f"{MODELS}/digits", "--out", "new", "--threshold", "1", "--broker", "broker.txt", "--password-file", "password"
+]  # fmt: skip
 
 DOCUMENTS = {
     "request": (["breast-cancer", "--input", "row.csv"], JOB_FIELDS),
@@ -258,31 +336,56 @@ DOCUMENTS = {
         | {"development", "valid_until", "proved", "details"},
     ),
     "evidence measure": ([], {"measurement", "mrtd", "rtmr0", "rtmr1", "attributes", "xfam"}),
+    "evidence post": (
+        [str(QUOTE).replace("quote.bin", "collateral.json")],
+        {"chain_id", "verifier", "transactions", "fmspc", "until", "evaluation"},
+    ),
     "credit": ([], {"chain_id", "account", "credit_wei", "balance_wei"}),
     "withdraw": ([], {"chain_id", "account", "withdrawn_wei"} | RECEIPT_FIELDS),
     "deploy": (
         ["--out", "deployment.json"],
         {"chain_id", "node_registry", "model_registry", "job_market", "verifier", "block", "file", "parameters"},
     ),
-    "devnet": ([], {"chain_id", "rpc_url", "config", "deployment", "workers"}),
+    "devnet": ([], {"chain_id", "rpc_url", "config", "deployment", "workers", "policy", "brokers"}),
     "version": ([], {"cloister", "protocol", "python"}),
     "model publish": (
         [str(MODELS / "digits"), "--price", "0.01"],
-        {"chain_id", "version", "name", "manifest", "price_wei", "owner", "verifier"},
+        {"chain_id", "version", "name", "manifest", "price_wei", "owner", "sealed", "policy", "verifier"},
     ),
+    "model seal": (
+        ["--attach", "row.csv", *SEALING],
+        {"folder", "name", "manifest", "threshold", "shares", "attachments", "recovery"},
+    ),
+    "model unseal": (
+        ["sealed", "--out", "opened", "--password-file", "password"],
+        {"folder", "name", "attachments"},
+    ),
+    "model policy": ([VERSION], {"chain_id", "version", "open", "measurements", "statuses", "development", "hash"}),
     "model price": ([VERSION, "0.02"], {"chain_id", "version", "price_wei"} | RECEIPT_FIELDS),
     "model deprecate": ([VERSION], {"chain_id", "version", "deprecated"} | RECEIPT_FIELDS),
     "model check": (
         [str(MODELS / "digits")],
         {"name", "manifest", "weights", "circuit", "input_shape", "labels", "stages"},
     ),
-    "worker": ([], {"chain_id", "market", "registry", "warning"} | NODE_FIELDS),
+    "worker": ([], {"chain_id", "market", "registry", "evidence", "protections", "warning"} | NODE_FIELDS),
+    "worker compile": (["compiled"], {"folder", "measurement"}),
     "worker register": (["--stake", "10"], STATUS_FIELDS | RECEIPT_FIELDS),
     "worker top-up": (["1"], STATUS_FIELDS | RECEIPT_FIELDS),
-    "worker rotate-keys": ([], STATUS_FIELDS | RECEIPT_FIELDS),
+    "worker rotate-keys": (["--enclave", "off"], STATUS_FIELDS | RECEIPT_FIELDS),
     "worker exit": ([], STATUS_FIELDS | RECEIPT_FIELDS),
     "worker withdraw-stake": ([], STATUS_FIELDS | RECEIPT_FIELDS),
     "worker status": ([], STATUS_FIELDS),
+    "broker init": (["--data-dir", "new", "--password-file", "password"], {"broker", "public_key", "folder"}),
+    "broker import": (
+        ["sealed/shares/share-1.json", "--manifest", "sealed/manifest.json", "--password-file", "password"],
+        {"model", "manifest", "index"},
+    ),
+    "broker licence": ([VERSION, "licence.json"], {"version", "tiers"}),
+    "broker run": (
+        ["--password-file", "password"],
+        {"url", "broker", "chain_id", "registry", "entries", "development"},
+    ),
+    "broker log": ([], {"file", "broker", "chain_id", "registry", "entries"}),
     "keys new": (["--password-file", "password"], {"address", "name", "file"}),
     "keys import": (["--password-file", "password", "--key-file", "key"], {"address", "name", "file"}),
     "keys list": ([], {"accounts"}),
@@ -327,9 +430,15 @@ def test_command__text__is_printable_and_no_json(path, chain, capsys):
     assert not shown.out.startswith("{")
 
 
-def test_worker__start__warns_that_its_operator_sees_everything(services, capsys):
-    assert main(["worker"]) == 0
-    assert "no confidentiality against the worker's operator" in capsys.readouterr().out
+def test_rotate_keys__of_an_enclave__is_refused_and_says_how(chain, capsys):
+    assert main(["worker", "rotate-keys"]) == 1
+    assert "Start the worker again to replace them" in capsys.readouterr().err
+    assert chain.sent == []
+
+
+def test_worker__without_an_enclave__warns_that_its_operator_sees_everything(services, capsys):
+    assert main(["worker", "--enclave", "off"]) == 0
+    assert "who controls this machine reads the inputs and outputs" in capsys.readouterr().out
 
 
 def test_worker__ready__is_logged_for_whoever_waits_for_it(services, capsys):
@@ -387,7 +496,7 @@ def test_request__still_running__exits_1(chain, capsys):
     assert f"cloister result {JOB} --wait" in capsys.readouterr().err
 
 
-PROVED_STORY = Story(proved=True)
+PROVED_STORY = Story(single=Level.PROVED)
 PROVED = [PROVED_STORY.requested(), PROVED_STORY.delivered(), PROVED_STORY.proved(), PROVED_STORY.settled(0b1)]
 
 
@@ -449,10 +558,10 @@ def test_model_publish__manifest_with_a_circuit__is_made_provable_unless_told_ot
     assert chain.sent == [sent]
 
 
-def test_model_publish__manifest_without_a_circuit__is_published_alone(chain, monkeypatch):
+def test_model_publish__manifest_without_a_circuit__is_published_alone(chain):
     package = load_package(MODELS / "digits")
     bare = Package.from_bytes(replace(package.manifest, circuit=None).to_bytes(), package.weights_bytes)
-    monkeypatch.setattr("cloister.cli.models._load", lambda _folder: bare)
+    bare.write(Path("folder"))
     assert main(["model", "publish", "folder", "--price", "0.01"]) == 0
     assert chain.sent == ["publish"]
 
@@ -465,7 +574,7 @@ def test_request__unknown_model__sends_nothing(chain, model, capsys):
 
 def test_request__ambiguous_name__lists_the_versions(chain, capsys):
     other = VersionId(digest("same name"))
-    chain.published.append(Version(other, CAROL, 1, False, BlobId(chain.package.digest), ""))
+    chain.published.append(Version(other, CAROL, 1, False, BlobId(chain.package.digest), "", bytes(32), 0))
     assert main(["request", "breast-cancer", "--input", "row.csv"]) == 1
     shown = capsys.readouterr().err
     assert VERSION in shown
@@ -475,7 +584,9 @@ def test_request__ambiguous_name__lists_the_versions(chain, capsys):
 
 
 def test_request__deprecated_namesake__does_not_count(chain):
-    chain.published.append(Version(VersionId(digest("x")), CAROL, 1, True, BlobId(chain.package.digest), ""))
+    chain.published.append(
+        Version(VersionId(digest("x")), CAROL, 1, True, BlobId(chain.package.digest), "", bytes(32), 0)
+    )
     assert main(["request", "breast-cancer", "--input", "row.csv"]) == 0
 
 

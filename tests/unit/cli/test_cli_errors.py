@@ -33,7 +33,7 @@ def failing(monkeypatch):
         def open_network(_settings):
             raise error
 
-        monkeypatch.setattr("cloister.bootstrap.open_network", open_network)
+        monkeypatch.setattr("cloister.network.open_network", open_network)
 
     return fail
 

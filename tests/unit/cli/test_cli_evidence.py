@@ -144,7 +144,7 @@ def test_measure__this_installation__is_what_policies_name(tmp_path, capsys, mon
     found = json.loads(capsys.readouterr().out)
     parts = {name: bytes.fromhex(found[name][2:]) for name in ("mrtd", "rtmr0", "rtmr1", "attributes", "xfam")}
     assert Registers(**parts).measurement().hex() == found["measurement"][2:]
-    assert (tmp_path / "data" / "measured.json").exists()
+    assert (tmp_path / "data" / "measurement.json").exists()
     shutil.rmtree(tmp_path / "data")
     assert main(["evidence", "measure", "--data-dir", str(tmp_path / "data")]) == 0
     assert found["measurement"] in capsys.readouterr().out

@@ -25,6 +25,8 @@ from cloister.chain.header import encode_header
 from cloister.devnet.accounts import account, key
 from cloister.devnet.pyevm.server import MAX_BODY, running
 
+OPEN = ([], 0, False)
+"""The policy of a version that anybody may run."""
 GWEI = 10**9
 HISTORY = "0x0000F90827F1C53a10cb7A02335B175320002935"
 
@@ -238,7 +240,7 @@ def models(w3):
 
 
 def publish(w3, models, index, nonce):
-    call = models.functions.publish(bytes([index]) * 32, bytes(32), 5, "uri")
+    call = models.functions.publish(bytes([index]) * 32, OPEN, 5, "uri")
     fields = call.build_transaction({"from": key(0).address, "nonce": nonce, "chainId": 31337})
     return send(w3, key(0).sign_transaction(fields).raw_transaction)
 
@@ -248,11 +250,11 @@ def test_call__that_reverts__carries_the_custom_error(w3, models):
         models.functions.priceOf(b"\x01" * 32).call()
     assert caught.value.data.endswith("01" * 32)
     with pytest.raises(ContractCustomError):
-        models.functions.publish(bytes(32), bytes(32), 5, "").estimate_gas({"from": key(0).address})
+        models.functions.publish(bytes(32), OPEN, 5, "").estimate_gas({"from": key(0).address})
 
 
 def test_estimate__of_a_call__suffices_and_is_close(w3, models):
-    call = models.functions.publish(b"\x01" * 32, bytes(32), 5, "uri")
+    call = models.functions.publish(b"\x01" * 32, OPEN, 5, "uri")
     estimate = call.estimate_gas({"from": key(0).address})
     hash_ = publish(w3, models, 1, 1)
     mine(w3)

@@ -9,6 +9,7 @@ from cloister.domain.decisions import Action, Progress, RequesterAction, Timing,
 from cloister.domain.events import RefundReason
 from cloister.domain.ids import NOBODY, Address
 from cloister.domain.job import fold
+from cloister.domain.request import Level
 
 TIMING = Timing(margin=5, patience=10, reveal_window=WINDOW)
 NOTHING = Progress()
@@ -272,7 +273,7 @@ def test_requester__job_over__does_nothing():
 
 
 def proved_job(*steps):
-    story = Story(proved=True)
+    story = Story(single=Level.PROVED)
     made = {"delivered": story.delivered, "demanded": lambda: story.demanded(ALICE), "published": story.published}
     made |= {"proved": story.proved, "settled": lambda: story.settled(0b1), "refused": lambda: story.refused(ALICE)}
     return fold([story.requested(), *(made[step]() for step in steps)])

@@ -9,6 +9,7 @@ from support.jobs import ALICE, BOB, CAROL, REQUESTER, Story, digest, random_his
 from cloister.domain.events import JobSettled, KeysDelivered, RefundReason
 from cloister.domain.ids import NOBODY
 from cloister.domain.job import ImpossibleHistory, Job, State, apply, fold
+from cloister.domain.request import Level
 
 MALLORY = "0x" + "9" * 40
 
@@ -237,7 +238,7 @@ def test_fold__nothing__raises():
 
 
 def proved_job(*, until):
-    story = Story(proved=True)
+    story = Story(single=Level.PROVED)
     events = [story.requested(), story.delivered(), story.proved(), story.settled(0b1)]
     return story, fold(events[:until])
 
@@ -279,3 +280,47 @@ def test_apply__proof_of_an_agreed_job__raises():
     story, job = ready_job()
     with pytest.raises(ImpossibleHistory):
         apply(job, story.proved(ALICE))
+
+
+# ------------------------------------------------------------------ attested jobs
+
+
+def attested_job(*, until):
+    story = Story(single=Level.ATTESTED)
+    events = [story.requested(), story.delivered(), story.revealed(ALICE), story.settled(0b1)]
+    return story, fold(events[:until])
+
+
+def test_fold__attested__settles_at_once_on_the_answer():
+    _, job = attested_job(until=4)
+    assert (job.state, job.agreeing, job.result, job.over) == (State.SETTLED, {ALICE}, digest("right"), True)
+    assert job.revealed[ALICE].sealed_output == b"sealed"
+
+
+@pytest.mark.parametrize(
+    ("until", "event"),
+    [
+        (1, lambda story: story.revealed(ALICE)),
+        (2, lambda story: story.revealed(BOB)),
+        (2, lambda story: story.settled(0b1)),
+        (2, lambda story: story.committed(ALICE)),
+        (2, lambda story: story.proved()),
+        (2, lambda story: story.opened()),
+        (3, lambda story: story.revealed(ALICE)),
+        (3, lambda story: story.settled(0)),
+        (3, lambda story: story.settled(0b1, "another")),
+        (3, lambda story: story.refused(ALICE)),
+        (3, lambda story: story.demanded(ALICE)),
+        (3, lambda story: story.refunded(RefundReason.TOO_FEW_COMMITS)),
+        (4, lambda story: story.settled(0b1)),
+    ],
+)
+def test_apply__what_no_market_emits_for_an_attested_job__raises(until, event):
+    story, job = attested_job(until=until)
+    with pytest.raises(ImpossibleHistory):
+        apply(job, event(story))
+
+
+def test_apply__attested_worker_is_silent__is_refunded():
+    story, job = attested_job(until=2)
+    assert apply(job, story.refunded(RefundReason.TOO_FEW_COMMITS)).state is State.REFUNDED

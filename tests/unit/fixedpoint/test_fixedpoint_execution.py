@@ -17,6 +17,8 @@ from random_networks import (
 
 import cloister.fixedpoint.package as package_module
 from cloister.fixedpoint import Package
+from cloister.fixedpoint.execution import apply_maps, transposed_maps
+from cloister.fixedpoint.graph import Conv2d, Dense, Flatten, SumPool
 
 
 @pytest.mark.parametrize("architecture", NETWORKS)
@@ -86,3 +88,33 @@ def test_tensor__weights__are_the_rounded_floats():
     assert np.array_equal(made.tensor("stage1.term0.weight"), np.rint(layer.weight.detach().double().numpy() * 4096))
     bias = np.rint(layer.bias.detach().double().numpy() * 2.0**22) + 2**11
     assert np.array_equal(made.tensor("stage1.bias"), bias)
+
+
+POOL = SumPool(kernel=(2, 3), stride=(2, 1), padding=(1, 0))
+OVERLAPPING = SumPool(kernel=(3, 3), stride=(1, 2), padding=(0, 1))
+CONV = Conv2d(weight="w", channels=4, kernel=(3, 2), stride=(2, 1), padding=(1, 2))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [(), (Flatten(),), (POOL,), (OVERLAPPING, POOL, Flatten()), (CONV,), (OVERLAPPING, CONV, POOL)],
+    ids=lambda steps: "+".join(step.op for step in steps) or "identity",
+)
+def test_transposed_maps__random_rows__are_the_transpose(steps):
+    generator, shape = torch.Generator().manual_seed(1), (3, 7, 6)
+
+    def integers(*size):
+        return torch.randint(-999, 999, size, generator=generator).double()
+
+    weight, x = integers(4, 3, 3, 2), integers(2, *shape)
+    out = apply_maps(steps, x, weight)
+    y = integers(*out.shape)
+    back = transposed_maps(steps, shape, weight, y)
+    assert back.shape == x.shape
+    assert ((out * y).flatten(1).sum(1) == (x * back).flatten(1).sum(1)).all()
+
+
+def test_transposed_maps__dense__is_the_transpose():
+    weight = torch.arange(15).double().reshape(5, 3)
+    steps, y = (Flatten(), Dense(weight="w", features=5)), torch.eye(5).double()
+    assert (transposed_maps(steps, (3, 1, 1), weight, y).flatten(1) == weight).all()

@@ -8,7 +8,7 @@ import torch
 from random_networks import NETWORKS, corner_rows, make_package, package, plain_spec, random_rows
 from torch import nn
 
-from cloister.fixedpoint import Arithmetic, RangeExceeded
+from cloister.fixedpoint import Arithmetic, RangeExceeded, intervals
 
 
 def linear(weights, bias=None):
@@ -27,6 +27,16 @@ def test_bounds__random_and_corner_inputs__hold_every_z(architecture, ends):
     for z, proved in zip(made.pre_activations(rows), made.bounds, strict=True):
         assert (z >= proved.low.numpy()).all()
         assert (z <= proved.high.numpy()).all()
+
+
+@pytest.mark.parametrize("architecture", NETWORKS)
+@pytest.mark.parametrize("entries", [1, 40, 1 << 40])
+def test_bounds__matrices_in_parts_of_any_size__are_the_same(monkeypatch, architecture, entries):
+    expected = make_package(architecture, 11).bounds
+    monkeypatch.setattr(intervals, "ENTRIES_AT_ONCE", entries)
+    for one, other in zip(expected, make_package(architecture, 11).bounds, strict=True):
+        assert (one.low == other.low).all()
+        assert (one.high == other.high).all()
 
 
 def test_bounds__every_input_of_a_small_domain__hold_every_z():

@@ -13,7 +13,9 @@ from dataclasses import replace
 import pytest
 
 from cloister.domain.ids import Address, BlobId, JobId
+from cloister.storage import journal as journal_module
 from cloister.storage.journal import (
+    SCHEMA_VERSION,
     DoubleCommit,
     Journal,
     JournalError,
@@ -27,7 +29,7 @@ CHAIN = "31337:0xabc"
 MARKET = Address("0x" + "1A" * 20)
 ACCOUNT = Address("0x" + "3C" * 20)
 JOB = JobId(b"\x11" * 32)
-COMMITMENT = StoredCommitment(JOB, 0, b"c" * 32, b"o" * 32, b"s" * 32, b"sealed")
+COMMITMENT = StoredCommitment(JOB, 0, b"c" * 32, b"o" * 32, b"s" * 32, b"sealed", b"signed" * 13)
 REQUEST = StoredRequest(JOB, b"root" * 15, BlobId(b"\x22" * 32), 17)
 
 
@@ -196,13 +198,111 @@ def test_journal__of_another_chain_market_or_account__is_refused_and_unlocked(pa
     opened(path).close()
 
 
+FORMAT_1 = """
+CREATE TABLE identity (chain TEXT NOT NULL, market TEXT NOT NULL, account TEXT NOT NULL);
+CREATE TABLE transactions (
+  intent TEXT PRIMARY KEY,
+  nonce INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  raw BLOB NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('pending', 'mined', 'failed'))
+);
+CREATE UNIQUE INDEX one_transaction_per_nonce ON transactions (nonce);
+CREATE TABLE commitments (
+  job_id BLOB NOT NULL,
+  round INTEGER NOT NULL,
+  commitment BLOB NOT NULL,
+  output_commitment BLOB NOT NULL,
+  salt BLOB NOT NULL,
+  sealed_output BLOB NOT NULL,
+  PRIMARY KEY (job_id, round)
+);
+CREATE TABLE requests (
+  job_id BLOB PRIMARY KEY,
+  sealed_root BLOB NOT NULL,
+  ciphertext_id BLOB NOT NULL,
+  block INTEGER NOT NULL
+);
+CREATE TABLE cursor (one INTEGER PRIMARY KEY CHECK (one = 1), block INTEGER NOT NULL);
+"""
+"""As it was written before there were result signatures; it never changes again."""
+
+
+@pytest.fixture
+def old(path):
+    """A journal of format 1 with everything in it that it can hold."""
+    path.parent.mkdir()
+    with sqlite3.connect(path) as db:
+        db.executescript(FORMAT_1)
+        db.execute("INSERT INTO identity VALUES (?, ?, ?)", (CHAIN, MARKET, ACCOUNT))
+        for row in (("commit:1", 5, b"h" * 32, b"raw", "pending"), ("commit:2", 6, b"i" * 32, b"raw 2", "mined")):
+            db.execute("INSERT INTO transactions VALUES (?, ?, ?, ?, ?)", row)
+        for round_ in (0, 1):
+            row = (JOB, round_, COMMITMENT.commitment, COMMITMENT.output_commitment, COMMITMENT.salt, b"sealed")
+            db.execute("INSERT INTO commitments VALUES (?, ?, ?, ?, ?, ?)", row)
+        db.execute("INSERT INTO requests VALUES (?, ?, ?, ?)", (JOB, REQUEST.sealed_root, REQUEST.ciphertext_id, 17))
+        db.execute("INSERT INTO cursor VALUES (1, 99)")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    return path
+
+
+def test_journal__of_format_1__keeps_everything_and_works(old):  # LOG-1, LOG-2
+    unsigned = replace(COMMITMENT, signature=b"")
+    another = replace(COMMITMENT, job_id=JobId(b"\x12" * 32))
+    with opened(old) as journal:
+        assert journal.commitment(JOB, 0) == unsigned
+        assert journal.commitment(JOB, 1) == replace(unsigned, round=1)
+        assert [record.intent for record in journal.pending()] == ["commit:1"]
+        assert journal.find("commit:2").status is TransactionStatus.MINED
+        assert journal.next_nonce() == 7
+        assert journal.requests() == [REQUEST]
+        assert journal.cursor() == 99
+        with pytest.raises(DoubleCommit):
+            journal.record_commitment(replace(COMMITMENT, commitment=b"d" * 32))
+        journal.record_commitment(another)
+    with opened(old) as journal:
+        assert journal._row("PRAGMA user_version") == (SCHEMA_VERSION,)
+        assert journal.commitment(JOB, 0) == unsigned
+        assert journal.commitment(another.job_id, 0) == another
+    with opened(old.with_name("new.sqlite")) as journal:
+        fresh = _columns(journal)
+    with opened(old) as journal:
+        assert _columns(journal) == fresh
+
+
+def _columns(journal):
+    tables = [name for (name,) in journal._rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+    return {table: [row[1:4] for row in journal._rows(f"PRAGMA table_info({table})")] for table in tables}
+
+
+def test_journal__of_format_1_and_another_account__is_refused_and_untouched(old):
+    with pytest.raises(JournalError, match="belongs to account"):
+        opened(old, account=Address("0x" + "4D" * 20))
+    with sqlite3.connect(old) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert len(db.execute("PRAGMA table_info(commitments)").fetchall()) == 6
+    db.close()
+
+
+def test_journal__migration_that_dies_on_the_way__leaves_format_1(old, monkeypatch):
+    broken = {1: journal_module.MIGRATIONS[1], 2: "NONSENSE"}
+    monkeypatch.setattr(journal_module, "MIGRATIONS", broken)
+    monkeypatch.setattr(journal_module, "SCHEMA_VERSION", 3)
+    with pytest.raises(JournalError, match="NONSENSE"):
+        opened(old)
+    monkeypatch.undo()
+    with opened(old) as journal:
+        assert journal.commitment(JOB, 0) == replace(COMMITMENT, signature=b"")
+
+
 def test_journal__newer_format__is_refused_and_untouched(path):
     opened(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(JournalError, match="format 2"):
+    with pytest.raises(JournalError, match="format 3"):
         opened(path)
     assert path.read_bytes() == before
 

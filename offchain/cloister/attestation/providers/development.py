@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 from cloister.attestation.device import DevelopmentDevice
-from cloister.attestation.providers.provider import require_report_data
+from cloister.attestation.providers.provider import NoProvider, require_report_data
 from cloister.attestation.registers import Registers
+from cloister.storage.atomic import write_atomically
+
+DEVICE_FILE, DOCUMENTS_FILE = "development-device.json", "development-collateral.json"
 
 
 class DevelopmentProvider:
@@ -20,6 +25,18 @@ class DevelopmentProvider:
         self._device = device
         self._registers = registers
         self._documents = documents
+
+    @classmethod
+    def of_folder(cls, folder: Path, registers: Registers) -> DevelopmentProvider:
+        """The device that `save_device` put there; its documents are read anew each time. Raises NoProvider."""
+        try:
+            device = DevelopmentDevice.of_content(json.loads((folder / DEVICE_FILE).read_text()))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise NoProvider(
+                f"There is no development device in {folder}: {error}.",
+                "`cloister devnet` makes one for each of its workers.",
+            ) from error
+        return cls(device, registers, (folder / DOCUMENTS_FILE).read_text)
 
     @property
     def name(self) -> str:
@@ -39,3 +56,10 @@ class DevelopmentProvider:
     def collateral(self) -> bytes | None:
         """JSON; None if the authority is out of reach."""
         return self._documents().encode() if self._documents is not None else None
+
+
+def save_device(folder: Path, device: DevelopmentDevice, documents: str) -> None:
+    """Puts a device, keys and all, into files that only their owner may read. Raises StoreUnavailable."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / DEVICE_FILE, json.dumps(device.to_content()).encode(), mode=0o600)
+    write_atomically(folder / DOCUMENTS_FILE, documents.encode(), mode=0o600)
