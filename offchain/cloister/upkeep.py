@@ -171,9 +171,10 @@ class Upkeep:
     def _enrol_for_new(self, head: Head) -> bool:
         if self._evidence is None:
             return False
-        for version_id in self.models.changed(max(self._next_block, self.first_block), head.number):
-            self._waiting[version_id] = 0, RETRY_SECONDS
-        self._next_block = head.number + 1
+        if self._next_block <= head.number:
+            for version_id in self.models.changed(max(self._next_block, self.first_block), head.number):
+                self._waiting[version_id] = 0, RETRY_SECONDS
+            self._next_block = head.number + 1
         due = [(version_id, pause) for version_id, (at, pause) in self._waiting.items() if at <= head.timestamp]
         for version_id, pause in due:
             self._waiting[version_id] = head.timestamp + pause, min(2 * pause, LONGEST_RETRY)

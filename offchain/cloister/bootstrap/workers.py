@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 TIMED_BLOCKS = 32
 """Over how many blocks a worker measures the time between two."""
+UPKEEP_SECONDS = 3.0
+"""Pause between two looks at what an enclave needs, while it needs nothing."""
 BACKOFF_SECONDS = 30.0
 """Longest pause between two tries while the endpoint is away."""
 
@@ -103,12 +105,13 @@ def open_enclosed_worker(network: Network, account: LocalAccount) -> Iterator[En
             yield EnclosedWorker(_worker(network, journal, sender, inference, inference), enclosure)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EnclosedWorker:
     """A worker, and what keeps its enclave in the draws."""
 
     worker: Worker
     enclosure: Enclosure
+    _upkeep_at: float = 0.0
 
     @property
     def ready(self) -> bool:
@@ -117,7 +120,11 @@ class EnclosedWorker:
 
     def step(self) -> bool:
         """Does what there is to do; returns whether anything happened."""
-        kept = self.enclosure.upkeep.step()
+        kept = False
+        if time.monotonic() >= self._upkeep_at:
+            kept = self.enclosure.upkeep.step()
+            # Nothing in it is urgent, and each look costs a question or two to the endpoint.
+            self._upkeep_at = time.monotonic() + (UPKEEP_SECONDS if self.ready and not kept else 0.0)
         return self.worker.step() or kept
 
 
