@@ -263,6 +263,16 @@ def plant(source, name):
     at.write_bytes(header + marshal.dumps(code))
 
 
+def plant_kernels(root, compiled):
+    """An index for each kernel, beside the sources."""
+    names = [path.name for path in (compiled / "kernels").rglob("*.nbi")]
+    assert names
+    folder = root / "cloister" / "proving" / "__pycache__"
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(pickle.dumps(Poison()))
+
+
 def source_tree(root):
     shutil.copytree(Path(cloister.__file__).parent, root / "cloister", ignore=shutil.ignore_patterns("__pycache__"))
     return root
@@ -281,15 +291,11 @@ def poisoned(tmp_path, compiled):
     (site / "yaml.py").write_text(POISON.format("stranger") + "raise ImportError\n")
     (site / "other.py").write_text(POISON.format("file without source") + "raise ImportError\n")
     py_compile.compile(str(site / "other.py"), str(site / "scipy.pyc"))
-    names = [path.name for path in (compiled / "kernels").rglob("*.nbi")]
-    assert names
-    (root / "cloister" / "proving" / "__pycache__").mkdir(exist_ok=True)
-    for name in names:
-        (root / "cloister" / "proving" / "__pycache__" / name).write_bytes(pickle.dumps(Poison()))
+    plant_kernels(root, compiled)
     return root, site
 
 
-def test_launch__compiled_files_that_somebody_planted__are_not_read(poisoned, monkeypatch):  # HOST-4
+def test_launch__compiled_files_that_somebody_planted__are_not_read(poisoned, compiled, monkeypatch):  # HOST-4
     root, site = poisoned
     warm = "import site, sys; site.addsitedir(sys.argv[1]); sys.path.insert(0, sys.argv[1])\n"
     warm += "from cloister.enclave import process, warmup; warmup.warm_up()"
@@ -298,6 +304,7 @@ def test_launch__compiled_files_that_somebody_planted__are_not_read(poisoned, mo
     ).stderr
     for name in (b"process", b"library", b"path file", b"stranger", b"file without source", b"kernel"):
         assert b"POISONED by " + name in control
+    plant_kernels(root, compiled)  # numba has put its own in their place
 
     found, lines = Installation.found(root, None), []
     kept = tuple(path for path in found.libraries if path.name != "typing_extensions.py")
