@@ -59,15 +59,13 @@ def sign(worker: str, digest: bytes) -> bytes:
     return SIGNERS.sign(SIGNERS.make(worker), digest)
 
 
-def play(deployment, workers, client, nonce: int) -> dict[str, list[int]]:
-    """A job from request to settlement; gas of each of its transactions."""
-    market = deployment.market
-    request = Request(
+def request_for(version: bytes, nonce: int, *, level: int, seats: int, quorum: int) -> Request:
+    return Request(
         nonce=nonce,
-        version=deployment.version,
-        level=1,
-        seats=3,
-        quorum=2,
+        version=version,
+        level=level,
+        seats=seats,
+        quorum=quorum,
         price=PRICE,
         input_commitment=hashlib.sha256(b"input").digest(),
         ciphertext_hash=hashlib.sha256(CIPHERTEXT).digest(),
@@ -75,6 +73,12 @@ def play(deployment, workers, client, nonce: int) -> dict[str, list[int]]:
         response_key=hashlib.sha256(b"response").digest(),
         secret_hash=commitments.secret_hash(SECRET),
     )
+
+
+def play(deployment, workers, client, nonce: int) -> dict[str, list[int]]:
+    """A job from request to settlement; gas of each of its transactions."""
+    market = deployment.market
+    request = request_for(deployment.version, nonce, level=1, seats=3, quorum=2)
     gas: dict[str, list[int]] = {name: [] for name in CEILINGS}
     tx = market.request(request.tuple(), {"from": client, "value": 3 * PRICE})
     gas["request"].append(tx.gas_used)
@@ -214,19 +218,7 @@ def enrolled(deployment, workers):
 def play_attested(deployment, workers, client, nonce: int) -> dict[str, int]:
     """An ATTESTED job from request to answer; gas of each of its transactions."""
     market, nodes = deployment.market, deployment.nodes
-    request = Request(
-        nonce=nonce,
-        version=deployment.sealed,
-        level=0,
-        seats=1,
-        quorum=1,
-        price=PRICE,
-        input_commitment=hashlib.sha256(b"input").digest(),
-        ciphertext_hash=hashlib.sha256(CIPHERTEXT).digest(),
-        ciphertext_size=len(CIPHERTEXT),
-        response_key=hashlib.sha256(b"response").digest(),
-        secret_hash=commitments.secret_hash(SECRET),
-    )
+    request = request_for(deployment.sealed, nonce, level=0, seats=1, quorum=1)
     tx = market.request(request.tuple(), {"from": client, "value": PRICE})
     gas = {"request": tx.gas_used}
     job = bytes(HexBytes(tx.return_value))
