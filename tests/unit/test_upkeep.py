@@ -269,7 +269,7 @@ def test_enrol__admitting_version__is_loaded_and_enrolled_for(chain):  # ENC-7
     chain.step()
     assert chain.asked == [("load", CLOSED)]
     assert chain.sent[-1] == ("enrol", CLOSED, POLICY, chain.known, b"enrolment 0")
-    chain.step()
+    assert not chain.step(RETRY_SECONDS)
     assert chain.names().count("enrol") == 1
 
 
