@@ -8,16 +8,18 @@ import {Ask} from "./libraries/Ask.sol";
 import {Circuit} from "./types/Circuit.sol";
 import {VersionId} from "./types/Ids.sol";
 import {Policy} from "./types/Policy.sol";
-import {Version} from "./types/Version.sol";
+import {Offer, Offering, Version} from "./types/Version.sol";
 
 /// @title Registry of model versions; see IModelRegistry
 contract ModelRegistry is IModelRegistry {
     uint256 public constant MAX_URI = 512;
+    uint256 public constant MAX_OWNER_PERCENT = 50;
 
     IProofVerifiers public immutable verifiers;
 
     mapping(VersionId => Version) private _versions;
     mapping(VersionId => Circuit) private _circuits;
+    mapping(VersionId => mapping(address token => uint256)) private _tokenPrices;
 
     constructor(IProofVerifiers verifiers_) {
         if (address(verifiers_).code.length == 0) revert ModelRegistry_NoVerifiers(address(verifiers_));
@@ -25,20 +27,32 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
-    function publish(bytes32 manifestHash, Policy calldata policy, uint72 price, string calldata uri)
+    function publish(bytes32 manifestHash, Policy calldata policy, Offer calldata offer, string calldata uri)
         external
         returns (VersionId id)
     {
         if (manifestHash == 0) revert ModelRegistry_ZeroManifest();
-        if (price == 0) revert ModelRegistry_ZeroPrice();
+        if (offer.price == 0) revert ModelRegistry_ZeroPrice();
+        if (offer.ownerPercent > MAX_OWNER_PERCENT) {
+            revert ModelRegistry_OwnerPercentTooLarge(offer.ownerPercent, MAX_OWNER_PERCENT);
+        }
         if (bytes(uri).length > MAX_URI) revert ModelRegistry_UriTooLong(bytes(uri).length, MAX_URI);
         id = versionId(msg.sender, manifestHash);
         if (_versions[id].owner != address(0)) revert ModelRegistry_AlreadyPublished(id);
         policy.check();
 
         bytes32 policyHash = policy.hash();
-        _versions[id] = Version(msg.sender, price, policyHash == 0 ? 0 : 1, false, manifestHash, policyHash, uri);
-        emit VersionPublished(id, msg.sender, manifestHash, policyHash, price, uri, policy);
+        _versions[id] = Version({
+            owner: msg.sender,
+            price: offer.price,
+            ownerPercent: offer.ownerPercent,
+            policyRevision: policyHash == 0 ? 0 : 1,
+            offering: offer.inexact ? Offering.Inexact : Offering.Exact,
+            manifestHash: manifestHash,
+            policyHash: policyHash,
+            uri: uri
+        });
+        emit VersionPublished(id, msg.sender, manifestHash, policyHash, offer, uri, policy);
     }
 
     /// @inheritdoc IModelRegistry
@@ -46,7 +60,15 @@ contract ModelRegistry is IModelRegistry {
         Version storage v = _owned(id);
         if (price == 0) revert ModelRegistry_ZeroPrice();
         v.price = price;
-        emit PriceChanged(id, price);
+        emit PriceChanged(id, address(0), price);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function setTokenPrice(VersionId id, address token, uint72 price) external {
+        _owned(id);
+        if (token == address(0)) revert ModelRegistry_NotSoldFor(id, token);
+        _tokenPrices[id][token] = price;
+        emit PriceChanged(id, token, price);
     }
 
     /// @inheritdoc IModelRegistry
@@ -65,7 +87,7 @@ contract ModelRegistry is IModelRegistry {
 
     /// @inheritdoc IModelRegistry
     function deprecate(VersionId id) external {
-        _owned(id).deprecated = true;
+        _owned(id).offering = Offering.Withdrawn;
         emit VersionDeprecated(id);
     }
 
@@ -88,15 +110,14 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
-    function priceOf(VersionId id) external view returns (uint256 price) {
-        (price,) = offerOf(id);
-    }
-
-    /// @inheritdoc IModelRegistry
-    function offerOf(VersionId id) public view returns (uint256 price, uint16 policyRevision) {
+    function offerOf(VersionId id, address token) external view returns (Offer memory offer, uint16 policyRevision) {
         Version storage v = _published(id);
-        if (v.deprecated) revert ModelRegistry_Deprecated(id);
-        return (v.price, v.policyRevision);
+        if (v.offering == Offering.Withdrawn) revert ModelRegistry_Deprecated(id);
+        uint256 price = token == address(0) ? v.price : _tokenPrices[id][token];
+        if (price == 0) revert ModelRegistry_NotSoldFor(id, token);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        offer = Offer(uint72(price), v.ownerPercent, v.offering == Offering.Inexact); // written as uint72
+        policyRevision = v.policyRevision;
     }
 
     /// @inheritdoc IModelRegistry
@@ -108,6 +129,16 @@ contract ModelRegistry is IModelRegistry {
     function policyOf(VersionId id) external view returns (bytes32 policyHash, uint16 revision) {
         Version storage v = _published(id);
         return (v.policyHash, v.policyRevision);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function verifierOf(VersionId id) external view returns (uint32) {
+        return _circuits[id].verifier;
+    }
+
+    /// @inheritdoc IModelRegistry
+    function ownerOf(VersionId id) external view returns (address) {
+        return _versions[id].owner;
     }
 
     /// @inheritdoc IModelRegistry
@@ -136,7 +167,7 @@ contract ModelRegistry is IModelRegistry {
     function _owned(VersionId id) private view returns (Version storage v) {
         v = _published(id);
         if (v.owner != msg.sender) revert ModelRegistry_NotOwner(msg.sender, v.owner);
-        if (v.deprecated) revert ModelRegistry_Deprecated(id);
+        if (v.offering == Offering.Withdrawn) revert ModelRegistry_Deprecated(id);
     }
 
     /// @dev The manifest hash fixes the manifest, and the manifest its circuit: whoever has the package knows what the chain

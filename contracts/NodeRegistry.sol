@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {Enclaves} from "./attestation/Enclaves.sol";
@@ -16,15 +17,30 @@ contract NodeRegistry is Enclaves {
 
     uint256 public constant MAX_ENDPOINT = 256;
 
-    /// @dev ENC-11: a draw looks at so many more workers than it has seats. The bound is on workers that are looked at, not on
+    bytes32 private constant MEMBERSHIP = keccak256("Membership(address worker,address operator)");
+
+    /// @dev ENC-11, DRAW-8: a draw looks at so many more workers than it has seats. The bound is on workers that are looked at, not on
     ///      those passed over: else turning a passed-over worker's seat vacant would let another one in.
     uint256 private constant SPARE = 16;
+
+    /// @dev A draw under way: how many leaves were looked at, which seat is next, and the operators of the seats before it.
+    struct Drawing {
+        bytes32 seed;
+        uint256 epoch;
+        uint256[] leaves;
+        uint256 looked;
+        uint256 seat;
+        address[] workers;
+        uint32[] operators;
+    }
 
     address public immutable market;
     uint256 public immutable minimumStake;
 
     StakeTree.Tree private _tree;
     mapping(uint256 leaf => address) public workerAt;
+    mapping(address operator => uint32) public operatorNumber;
+    uint32 private _operators;
 
     modifier onlyMarket() {
         if (msg.sender != market) revert NodeRegistry_NotMarket(msg.sender, market);
@@ -85,6 +101,22 @@ contract NodeRegistry is Enclaves {
     }
 
     /// @inheritdoc INodeRegistry
+    function join(address operator, bytes calldata signature) external {
+        Place storage n = _nodes[msg.sender];
+        // Not while it can be drawn: its coming and going must not move a seat. Slashes can leave it with nothing before its exit.
+        bool left = n.stake == 0 && n.exiting() && block.timestamp >= n.exitAt;
+        if (n.leaf != 0 && !left) revert NodeRegistry_AlreadyRegistered(msg.sender);
+        bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(MEMBERSHIP, msg.sender, operator)));
+        if (!SignatureChecker.isValidSignatureNowCalldata(operator, digest, signature)) {
+            revert NodeRegistry_WrongOperatorSignature(operator);
+        }
+        uint32 number = operatorNumber[operator];
+        if (number == 0) number = operatorNumber[operator] = ++_operators;
+        n.operator = number;
+        emit OperatorJoined(msg.sender, operator, number);
+    }
+
+    /// @inheritdoc INodeRegistry
     function topUp() external payable {
         Place storage n = _active(msg.sender);
         uint256 stake = n.stake + msg.value;
@@ -125,7 +157,8 @@ contract NodeRegistry is Enclaves {
         if (n.stake == 0) revert NodeRegistry_NotRegistered(msg.sender);
         if (!n.exiting()) revert NodeRegistry_NotExiting(msg.sender);
         if (block.timestamp < n.exitAt) revert NodeRegistry_TooEarly(block.timestamp, n.exitAt);
-        if (n.locked != 0) revert NodeRegistry_StakeLocked(msg.sender, n.locked);
+        uint96 locked = n.locked(_period());
+        if (locked != 0) revert NodeRegistry_StakeLocked(msg.sender, locked);
         uint256 amount = n.stake;
         n.stake = 0;
         emit StakeWithdrawn(msg.sender, amount);
@@ -133,30 +166,45 @@ contract NodeRegistry is Enclaves {
     }
 
     /// @inheritdoc INodeRegistry
-    function lock(address[] calldata workers, uint96 each) external onlyMarket {
+    function lock(address[] calldata workers, uint96 each, uint40 until) external onlyMarket {
         for (uint256 i = 0; i < workers.length; ++i) {
-            if (workers[i] == address(0)) continue;
-            Place storage n = _nodes[workers[i]];
-            if (n.free() < each) revert NodeRegistry_NotEnoughFree(workers[i], n.free(), each);
-            n.locked += each;
+            if (workers[i] != address(0)) _lock(workers[i], each, until);
         }
-        emit StakesLocked(workers, each);
     }
 
     /// @inheritdoc INodeRegistry
-    function release(address[] calldata workers, uint96 each, uint256[] calldata penalties)
+    function hire(address worker, uint96 each, uint40 until) external onlyMarket {
+        (address signer, uint32 exitAt) = _nodes[worker].membership();
+        if (signer == address(0) || exitAt != 0) revert NodeRegistry_NotHireable(worker);
+        _lock(worker, each, until);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function hireEnrolled(address worker, uint96 each, uint40 until, Eligibility calldata who) external onlyMarket {
+        // Whoever is enrolled has a signer.
+        // slither-disable-next-line unused-return
+        (, uint32 exitAt) = _nodes[worker].membership();
+        if (exitAt != 0 || _standing(worker, epochOf(block.number), each, who) != Standing.Seated) {
+            revert NodeRegistry_NotHireable(worker);
+        }
+        _lock(worker, each, until);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function release(address[] calldata workers, uint96 each, uint40 until, uint256[] calldata penalties)
         external
         onlyMarket
         returns (uint256 slashed)
     {
-        emit StakesReleased(workers, each);
         for (uint256 i = 0; i < workers.length; ++i) {
             if (workers[i] == address(0)) continue;
             Place storage n = _nodes[workers[i]];
-            n.locked -= each;
+            n.locks = n.locks.remove(each / 1 gwei, until / _lockPeriod, _period());
             uint256 penalty = penalties[i];
             if (penalty == 0) continue;
             if (penalty > each) revert NodeRegistry_PenaltyTooLarge(workers[i], penalty, each);
+            // Other slashes may have come first.
+            if (penalty > n.stake) penalty = n.stake;
             slashed += penalty;
             // forge-lint: disable-next-line(unsafe-typecast)
             n.stake -= uint96(penalty); // at most `each`
@@ -172,12 +220,12 @@ contract NodeRegistry is Enclaves {
         view
         returns (address[] memory workers)
     {
-        workers = new address[](seats);
-        uint256[] memory leaves = _tree.draw(seed, seats, epoch);
-        for (uint256 i = 0; i < leaves.length; ++i) {
-            address worker = workerAt[leaves[i]];
-            if (_nodes[worker].free() >= lockEach) workers[i] = worker;
+        Drawing memory d = _drawing(seed, seats, epoch);
+        for (address worker = _next(d); worker != address(0); worker = _next(d)) {
+            if (_nodes[worker].free(_period()) >= lockEach) d.workers[d.seat] = worker;
+            ++d.seat;
         }
+        return d.workers;
     }
 
     function drawEnrolled(bytes32 seed, uint256 seats, uint256 epoch, uint96 lockEach, Eligibility calldata eligibility)
@@ -185,24 +233,27 @@ contract NodeRegistry is Enclaves {
         view
         returns (address[] memory workers)
     {
-        workers = new address[](seats);
-        // Mostly nobody is passed over. A longer draw begins with the shorter one.
-        uint256[] memory leaves = _tree.draw(seed, seats, epoch);
-        uint256 seat = 0;
-        for (uint256 i = 0; seat < seats; ++i) {
-            if (i == seats) leaves = _tree.draw(seed, seats + SPARE, epoch);
-            if (i >= leaves.length) break;
-            address worker = workerAt[leaves[i]];
+        Drawing memory d = _drawing(seed, seats, epoch);
+        bytes2[] memory platforms = new bytes2[](seats);
+        for (address worker = _next(d); worker != address(0); worker = _next(d)) {
             Standing standing = _standing(worker, epoch, lockEach, eligibility);
             if (standing == Standing.PassedOver) continue;
-            if (standing == Standing.Seated) workers[seat] = worker;
-            ++seat;
+            if (standing == Standing.Seated) {
+                bytes2 platform = _platformTag(eligibility.version, worker);
+                // Vacant, and not passed over: a worker can move to another machine in time.
+                if (!_seated(d, platforms, platform)) {
+                    platforms[d.seat] = platform;
+                    d.workers[d.seat] = worker;
+                }
+            }
+            ++d.seat;
         }
+        return d.workers;
     }
 
     /// @inheritdoc INodeRegistry
     function node(address worker) external view returns (Node memory) {
-        return _nodes[worker].node();
+        return _nodes[worker].node(_period());
     }
 
     /// @inheritdoc INodeRegistry
@@ -219,6 +270,52 @@ contract NodeRegistry is Enclaves {
     /// @inheritdoc INodeRegistry
     function totalWeightAt(uint256 epoch) external view returns (uint256) {
         return _tree.totalAt(epoch);
+    }
+
+    function _drawing(bytes32 seed, uint256 seats, uint256 epoch) private view returns (Drawing memory d) {
+        d.seed = seed;
+        d.epoch = epoch;
+        d.workers = new address[](seats);
+        d.operators = new uint32[](seats);
+        // Mostly nobody is passed over. A longer draw begins with the shorter one.
+        d.leaves = _tree.draw(seed, seats, epoch);
+    }
+
+    /// @dev The next drawn worker whose operator has no seat yet; zero when seats or workers are at an end.
+    function _next(Drawing memory d) private view returns (address worker) {
+        uint256 seats = d.workers.length;
+        while (d.seat < seats) {
+            if (d.looked == seats && d.leaves.length == seats) {
+                d.leaves = _tree.draw(d.seed, seats + SPARE, d.epoch);
+            }
+            if (d.looked == d.leaves.length) return address(0);
+            worker = workerAt[d.leaves[d.looked++]];
+            uint32 operator = _nodes[worker].operator;
+            bool taken = false;
+            // What a worker's operator is was settled before its stake counted, so nobody moves a seat by it.
+            for (uint256 i = 0; operator != 0 && i < d.seat; ++i) {
+                if (d.operators[i] == operator) taken = true;
+            }
+            if (taken) continue;
+            d.operators[d.seat] = operator;
+            return worker;
+        }
+    }
+
+    /// @dev Whether a seat is held on this platform. A vacant seat has no tag, which looks like that of zero.
+    function _seated(Drawing memory d, bytes2[] memory tags, bytes2 tag) private pure returns (bool) {
+        for (uint256 i = 0; i < d.seat; ++i) {
+            if (d.workers[i] != address(0) && tags[i] == tag) return true;
+        }
+        return false;
+    }
+
+    function _lock(address worker, uint96 each, uint40 until) private {
+        Place storage n = _nodes[worker];
+        uint256 period = _period();
+        uint96 free = n.free(period);
+        if (free < each) revert NodeRegistry_NotEnoughFree(worker, free, each);
+        n.locks = n.locks.add(each / 1 gwei, until / _lockPeriod, period);
     }
 
     /// @dev A worker that leaves, or that slashing left with less than the minimum, is drawn no more.

@@ -44,6 +44,7 @@ abstract contract Enclaves is INodeRegistry, EIP712 {
     uint32 private immutable _attestationPeriod;
     uint32 private immutable _promptLifetime;
     uint32 private immutable _identitiesPerPlatform;
+    uint32 internal immutable _lockPeriod;
 
     mapping(address worker => Place) internal _nodes;
     mapping(address worker => Former) private _former;
@@ -60,7 +61,7 @@ abstract contract Enclaves is INodeRegistry, EIP712 {
         if (
             epochLength_ == 0 || exitDelay_ == 0 || exitDelay_ > type(uint32).max || address(models_).code.length == 0
                 || address(quotes_).code.length == 0 || limits_.attestationPeriod == 0 || limits_.promptLifetime == 0
-                || limits_.identitiesPerPlatform == 0
+                || limits_.identitiesPerPlatform == 0 || limits_.lockPeriod == 0
         ) revert NodeRegistry_BadParameters();
         epochLength = epochLength_;
         exitDelay = exitDelay_;
@@ -69,6 +70,7 @@ abstract contract Enclaves is INodeRegistry, EIP712 {
         _attestationPeriod = limits_.attestationPeriod;
         _promptLifetime = limits_.promptLifetime;
         _identitiesPerPlatform = limits_.identitiesPerPlatform;
+        _lockPeriod = limits_.lockPeriod;
     }
 
     function attest(
@@ -158,6 +160,7 @@ abstract contract Enclaves is INodeRegistry, EIP712 {
         uint32 epoch = SafeCast.toUint32(epochOf(block.number));
         if (e.since != 0 && e.since <= epoch) e.lapsed = epoch;
         (e.evidenceTag, e.policyRevision, e.since) = (tag, revision, epoch + 1);
+        e.platformTag = bytes2(evidence.platform);
         _enrolments[version][msg.sender] = e;
         emit WorkerEnrolled(msg.sender, version, revision, e.since);
     }
@@ -197,7 +200,7 @@ abstract contract Enclaves is INodeRegistry, EIP712 {
     }
 
     function limits() external view returns (Limits memory) {
-        return Limits(_attestationPeriod, _promptLifetime, _identitiesPerPlatform);
+        return Limits(_attestationPeriod, _promptLifetime, _identitiesPerPlatform, _lockPeriod);
     }
 
     /// @inheritdoc INodeRegistry
@@ -214,10 +217,11 @@ abstract contract Enclaves is INodeRegistry, EIP712 {
     ///      locked, and no others. A prompt key that it signed is
     ///      worth nothing to a requester, who checks the attested signer (PROMPT-3), so it must win no seat.
     function _changeKeys(address worker, Place storage n, bytes32 hpkeKey, address signer) internal {
-        if (n.locked == 0) {
+        if (n.locked(_period()) == 0) {
             n.replacedAt = 0;
         } else {
-            uint256 owedUntil = n.replacedAt + exitDelay;
+            // No job takes longer to be answered, though its lock can last.
+            uint256 owedUntil = n.replacedAt + _lockPeriod;
             if (n.replacedAt != 0 && block.timestamp <= owedUntil) revert Enclaves_SignerOwed(worker, owedUntil);
             _former[worker].signer = n.signer;
             n.replacedAt = uint32(block.timestamp);
@@ -245,8 +249,18 @@ abstract contract Enclaves is INodeRegistry, EIP712 {
         if (until > REVOKED && until < who.requestedAt) return Standing.PassedOver;
         bool ready = enrolled && e.policyRevision == who.policyRevision && until >= who.attestedUntil
             && e.evidenceTag == bytes20(n.evidenceTag) && _promptKeys[worker].expiresAt >= who.promptUntil
-            && n.free() >= lockEach;
+            && n.free(_period()) >= lockEach;
         return ready ? Standing.Seated : Standing.Vacant;
+    }
+
+    /// @dev Number of the present period of locks.
+    function _period() internal view returns (uint256) {
+        return block.timestamp / _lockPeriod;
+    }
+
+    /// @dev Of an enrolment that holds, so of the machine that the worker is attested on.
+    function _platformTag(VersionId version, address worker) internal view returns (bytes2) {
+        return _enrolments[version][worker].platformTag;
     }
 
     function _active(address worker) internal view returns (Place storage n) {

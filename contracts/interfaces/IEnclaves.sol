@@ -12,10 +12,13 @@ interface IEnclaves {
     /// @param attestationPeriod seconds that an attestation lasts at most
     /// @param promptLifetime seconds that a prompt key lasts at most
     /// @param identitiesPerPlatform workers that one physical machine can attest at a time
+    /// @param lockPeriod seconds of a period of locks: stake comes free when the period that its lock ends in is over. A job
+    ///        is done in less, and no lock holds for more than three
     struct Limits {
         uint32 attestationPeriod;
         uint32 promptLifetime;
         uint32 identitiesPerPlatform;
+        uint32 lockPeriod;
     }
 
     /// @param evidenceTag first 24 bytes of the hash of the worker's Evidence; zero if it was never attested, or vacated
@@ -38,11 +41,13 @@ interface IEnclaves {
     /// @param policyRevision revision of the version's policy that the evidence met
     /// @param since first epoch of whose requests the worker can be drawn for
     /// @param lapsed epoch in which an earlier enrolment ended; 0 if there was none
+    /// @param platformTag first 2 bytes of the platform: seats of one committee have different ones (DRAW-9)
     struct Enrolment {
         bytes20 evidenceTag;
         uint16 policyRevision;
         uint32 since;
         uint32 lapsed;
+        bytes2 platformTag;
     }
 
     /// @notice Who may take a seat of a job for a version with a policy.

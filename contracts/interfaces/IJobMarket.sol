@@ -2,131 +2,39 @@
 pragma solidity 0.8.37;
 
 import {JobId, VersionId} from "../types/Ids.sol";
-import {Job, RefundReason, State} from "../types/Job.sol";
-import {Level, Request} from "../types/Request.sol";
+import {Job} from "../types/Job.sol";
+import {Brief, Request, Ticket} from "../types/Request.sol";
+import {IAccounts} from "./IAccounts.sol";
+import {ICurrencies} from "./ICurrencies.sol";
+import {IJobs} from "./IJobs.sol";
+import {IModelRegistry} from "./IModelRegistry.sol";
+import {INodeRegistry} from "./INodeRegistry.sol";
+import {IProofVerifiers} from "./IProofVerifiers.sol";
 
 /// @title Escrow and life of a job
-/// @notice Rules JOB-*, DRAW-* and MONEY-* of docs/spec/protocol.md.
+/// @notice Rules JOB-*, CHAL-*, DRAW-* and MONEY-* of docs/spec/protocol.md. JobMarket has the calls of a job that goes well, Disputes
+///         those of one whose result is in doubt, Upkeep all others: together they are this interface, at one address.
 ///
-///         Safety rests on: at level AGREED fewer than `quorum` of a drawn committee colluding, at level ATTESTED
-///         the enclaves that the version's policy admits keeping their keys, at level PROVED the verifier
-///         that the version names accepting nothing false; the block proposer of the seed block not
-///         colluding with the requester and knowing its secret. Liveness rests on nothing: after its deadline anybody may
-///         close a job, and every sum it held becomes somebody's credit.
-interface IJobMarket {
-    /// @notice Windows, rates and prices, all fixed at deployment: a job can rely on those of its request.
-    /// @param seedDelay blocks between a request and its seed block
-    /// @param deliverWindow seconds to deliver the sealed keys
-    /// @param commitWindow seconds to commit, from the delivery
-    /// @param revealWindow seconds to reveal, from the last commit or the end of the commit window
-    /// @param publishWindow seconds to publish a demanded ciphertext
-    /// @param stakeRatio wei of stake at risk per wei of price
-    /// @param silentBps share of the locked stake, in 1/10000, that a worker loses which never commits
-    /// @param wrongBps share that it loses for a wrong output, or for a commitment that it does not open
-    /// @param faultBps share of the escrow that a requester loses which does not deliver or does not publish
-    /// @param demandDeposit wei that a demand for publication costs, paid to whoever publishes
-    struct Parameters {
-        uint16 seedDelay;
-        uint32 deliverWindow;
-        uint32 commitWindow;
-        uint32 revealWindow;
-        uint32 publishWindow;
-        uint32 stakeRatio;
-        uint16 silentBps;
-        uint16 wrongBps;
-        uint16 faultBps;
-        uint96 demandDeposit;
-    }
-
-    /// @notice What hashes to the input commitment of a PROVED job.
-    /// @param inputBinding binds the plaintext and the job secret
-    /// @param inputDigest the digest of the committed input: Digest.input
-    /// @param padDigest keccak256 of the points of the pad's commitment
-    struct InputOpening {
-        bytes32 inputBinding;
-        bytes32 inputDigest;
-        bytes32 padDigest;
-    }
-
-    event JobRequested(
-        JobId indexed id,
-        address indexed requester,
-        VersionId indexed version,
-        Request request,
-        uint40 seedBlock,
-        uint40 deliverBy
-    );
-    /// @notice The committee is drawn, its stake locked, its keys delivered: 80 bytes of `sealedKeys` per seated worker,
-    ///         in the committee's order.
-    event KeysDelivered(JobId indexed id, bytes32 seed, address[] committee, bytes sealedKeys, uint40 commitBy);
-    event OutputCommitted(JobId indexed id, address indexed worker, bytes32 commitment);
-    /// @notice Every seat has committed or is excused; or the commit window is over with a quorum of commitments, which
-    ///         the first reveal notes.
-    event RevealsOpened(JobId indexed id, uint40 revealBy);
-    event OutputRevealed(JobId indexed id, address indexed worker, bytes32 outputCommitment, bytes sealedOutput);
-    /// @notice The job's one worker proved its output, which is public up to the pad that the requester knows.
-    /// @param masked the output's words, each plus its word of the pad
-    event JobProved(JobId indexed id, address indexed worker, bytes masked);
-    event SeatRefused(JobId indexed id, address indexed worker, uint8 reason);
-    /// @notice The worker's enclave signed that the delivered key or input is bad; `fee` is what the requester lost for it.
-    event RefusalCharged(JobId indexed id, address indexed worker, uint256 fee, bytes32 sealedKeyHash);
-    event CiphertextDemanded(JobId indexed id, address indexed worker, uint40 publishBy);
-    event CiphertextPublished(JobId indexed id, address indexed publisher, bytes ciphertext, uint40 commitBy);
-    /// @param outputCommitment what the quorum agreed on; at level PROVED the digest of the proved output
-    /// @param agreeing seats that are paid, bit i for seat i
-    event JobSettled(JobId indexed id, bytes32 outputCommitment, uint16 agreeing);
-    event JobRefunded(JobId indexed id, RefundReason reason);
-    event Credited(address indexed account, JobId indexed id, uint256 amount);
-    event Withdrawn(address indexed account, uint256 amount);
-
-    error JobMarket_LevelNotAvailable(Level level);
-    error JobMarket_BadCommittee(uint256 seats, uint256 quorum, uint256 maxSeats);
-    error JobMarket_PriceChanged(uint256 offered, uint256 price);
-    error JobMarket_WrongPayment(uint256 sent, uint256 required);
-    error JobMarket_AlreadyRequested(JobId id);
-    error JobMarket_UnknownJob(JobId id);
-    error JobMarket_WrongState(JobId id, State state);
-    error JobMarket_TooLate(uint256 time, uint256 deadline);
-    error JobMarket_TooEarly(uint256 time, uint256 deadline);
-    error JobMarket_WrongSecret(bytes32 hash, bytes32 committed);
-    error JobMarket_SeatsForgotten(uint256 requestEpoch, uint256 currentEpoch);
-    error JobMarket_DrawMismatch(bytes32 named, bytes32 drawn);
-    error JobMarket_SealedKeysLength(uint256 length, uint256 required);
-    error JobMarket_WrongCommittee(bytes32 given, bytes32 drawn);
-    error JobMarket_NotSeated(address caller);
-    error JobMarket_AlreadyCommitted(address worker);
-    error JobMarket_AlreadyRevealed(address worker);
-    error JobMarket_Excused(address worker);
-    error JobMarket_NotCommitted(address worker);
-    error JobMarket_WrongOpening(bytes32 computed, bytes32 commitment);
-    error JobMarket_ZeroOutput();
-    error JobMarket_SealedOutputTooLong(uint256 length, uint256 maximum);
-    /// @notice A job of level ATTESTED asks for a version with a policy.
-    error JobMarket_OpenVersion(VersionId version);
-    /// @notice `commit` and `reveal` are for jobs of level AGREED, `answer` for ATTESTED, `prove` for PROVED.
-    error JobMarket_WrongLevel(JobId id);
-    error JobMarket_VerifierRemoved(uint32 verifier);
-    error JobMarket_MaskedTooLong(uint256 length, uint256 maximum);
-    error JobMarket_WrongInput(bytes32 given, bytes32 committed);
-    /// @param answer what the verifier returned or reverted with
-    error JobMarket_InvalidProof(JobId id, bytes answer);
-    /// @param signer whom the signature gives; zero for none
-    error JobMarket_WrongSignature(address worker, address signer);
-    error JobMarket_WrongSealedKey(bytes32 given, bytes32 delivered);
-    /// @notice The worker's attestation was revoked after the delivery (ENC-5).
-    error JobMarket_Revoked(address worker);
-    error JobMarket_WrongDeposit(uint256 sent, uint256 required);
-    error JobMarket_AlreadyPublished(JobId id);
-    error JobMarket_Unpublishable(JobId id);
-    error JobMarket_WrongCiphertext(bytes32 given, bytes32 committed);
-    error JobMarket_NoCredit(address account);
-    error JobMarket_TransferFailed(address to, uint256 amount);
-    error JobMarket_NotRegistry(address caller);
-    error JobMarket_BadParameters();
-
-    /// @notice Posts a job and pays its escrow, seats x price, from the caller.
+///         Safety rests on: where the terms name a verifier, that verifier accepting nothing false and one honest party with the
+///         job's input and model being awake in the dispute window; else, at level AGREED, fewer than `quorum` of a drawn
+///         committee colluding, and at level ATTESTED the enclaves that the version's policy admits keeping their keys;
+///         the block proposer of the seed block not colluding with the requester and knowing its secret. Liveness rests on
+///         nothing: after its deadline anybody may move a job on, and every sum it held becomes somebody's credit.
+interface IJobMarket is IJobs, IAccounts {
+    /// @notice Posts a job whose workers will be drawn, and takes its escrow, seats x price, from the caller.
     /// @dev Effects: the seats that can be drawn are those of the present epoch; the seed block is `seedDelay` ahead.
     function request(Request calldata request_) external payable returns (JobId id);
+
+    /// @notice As `request` in an ERC-20 token, with the allowance that it needs (ERC-2612). If somebody has used the permit
+    ///         first, the allowance is there, and nothing is lost.
+    function requestWithPermit(Request calldata request_, uint256 deadline, uint8 v, bytes32 r, bytes32 s)
+        external
+        returns (JobId id);
+
+    /// @notice Posts an ATTESTED or PROVED job for the worker that its brief names, and delivers its key at once. There is nothing to
+    ///         draw: whoever it is, an enclave or a proof vouches for the answer.
+    /// @param sealedKey 80 bytes
+    function hire(Request calldata request_, bytes calldata sealedKey) external payable returns (JobId id);
 
     /// @notice Opens the secret, draws the committee and hands it the input key, sealed to each worker. Requester only: a
     ///         copy of this call from the mempool with other keys must be worth nothing.
@@ -145,43 +53,41 @@ interface IJobMarket {
 
     /// @notice Commits the caller's seat to an output.
     /// @param commitment keccak256(abi.encode(chain id, market, job, round, worker, output commitment, salt))
-    function commit(JobId id, address[] calldata committee, bytes32 commitment) external;
+    function commit(Ticket calldata ticket, bytes32 commitment) external;
 
     /// @notice Opens the caller's commitment. The last opening settles the job.
     /// @param sealedOutput the output, sealed to the requester's response key, at most 1,072 bytes
-    /// @param signature by the worker's signer over EIP-712 Result(bytes32 job,uint8 stage,bytes32 outputCommitment,bytes32
-    ///        sealedOutput), stage 0, the last member being keccak256 of the sealed output (SIG-1)
+    /// @param signature in a job for a version with a policy: by the worker's signer over EIP-712 Result(bytes32 job,uint8
+    ///        stage,bytes32 outputCommitment,bytes32 sealedOutput), stage 0, the last member being keccak256 of the sealed
+    ///        output (SIG-1); in any other it is not looked at
     function reveal(
-        JobId id,
-        address[] calldata committee,
+        Ticket calldata ticket,
         bytes32 outputCommitment,
         bytes32 salt,
         bytes calldata sealedOutput,
         bytes calldata signature
     ) external;
 
-    /// @notice Answers an ATTESTED job, which settles it. By the drawn worker, before the deadline.
+    /// @notice Answers an ATTESTED job, which settles it. By its worker, before the deadline.
     /// @param sealedOutput the output, sealed to the requester's response key, at most 1,072 bytes
     /// @param signature as for `reveal`
     function answer(
-        JobId id,
-        address[] calldata committee,
+        Ticket calldata ticket,
         bytes32 outputCommitment,
         bytes calldata sealedOutput,
         bytes calldata signature
     ) external;
 
-    /// @notice Proves the output of a PROVED job, which settles it. By the drawn worker, before the deadline.
+    /// @notice Proves the output of a PROVED job, which settles it for good. By its worker, before the deadline.
     /// @dev    The verifier is somebody else's code: it is asked by staticcall before anything changes. A copy of this call is
-    ///         worth nothing, since the proof's context keccak256(abi.encode(chain id, market, job, worker)) holds the worker.
+    ///         worth nothing, since the proof's context keccak256(abi.encode(chain id, market, job, prover)) holds the worker.
     /// @param opening of the request's input commitment
     /// @param masked the output's words, each plus its word of the pad, at most 8,192 bytes: the requester reads its answer
     ///        here, so nobody is paid for a proof and keeps the output
     /// @param signature as for `reveal`, over the output's digest and keccak256 of `masked`
     function prove(
-        Request calldata request_,
-        address requester,
-        address[] calldata committee,
+        Ticket calldata ticket,
+        Brief calldata brief,
         InputOpening calldata opening,
         bytes calldata masked,
         bytes calldata proof,
@@ -190,38 +96,81 @@ interface IJobMarket {
 
     /// @notice Gives up the caller's seat before the commit, unpaid and unpunished, because the job cannot be done.
     /// @param reason a code of docs/spec/protocol.md, for people; the market does not judge it
-    /// @param sealedKeyHash keccak256 of the caller's sealed key, as it was delivered; read with a signature alone
+    /// @param sealedKeys what the delivery carried; read with a signature alone
     /// @param signature empty, or by the worker's signer over EIP-712 Refusal(bytes32 job,address worker,bytes32
     ///        sealedKey,uint8 reason): for reasons 1, 4 and 5 in a job for a version with a policy it earns the worker
     ///        `faultBps` of its price (SIG-2); in any other case it is not looked at
-    function refuse(
-        JobId id,
-        address[] calldata committee,
-        uint8 reason,
-        bytes32 sealedKeyHash,
-        bytes calldata signature
-    ) external;
+    function refuse(Ticket calldata ticket, uint8 reason, bytes calldata sealedKeys, bytes calldata signature) external;
 
     /// @notice Asks for the ciphertext on chain, with a deposit, and stops the committee's clock until it is there.
-    function demand(JobId id, address[] calldata committee) external payable;
+    function demand(Ticket calldata ticket) external payable;
 
     /// @notice Answers a demand; anybody who has the ciphertext may, and earns the deposit.
-    function publish(Request calldata request_, address requester, bytes calldata ciphertext) external;
+    function publish(Ticket calldata ticket, Brief calldata brief, bytes calldata ciphertext) external;
 
-    /// @notice Ends a job whose deadline has passed, whatever its state. Anybody may call it.
-    /// @param committee the drawn committee; empty for a job that was never delivered
-    function close(JobId id, address[] calldata committee) external;
+    /// @notice Challenges a settled result of level ATTESTED or AGREED whose terms name a verifier, with at least `bond()` wei. Unless
+    ///         somebody proves an output in the dispute window, it is void. Anybody may, once per result.
+    function challenge(Ticket calldata ticket) external payable;
 
-    /// @notice Pays `account` all that the market owes it. Anybody may call it; the money goes nowhere else.
-    function withdraw(address account) external;
+    /// @notice Proves the output of a disputed or challenged job, or another output than the one that a job settled on while that can
+    ///         still be challenged. The proof decides: who revealed this output is right, who revealed another is slashed.
+    ///         Anybody may, and is paid for it.
+    function judge(
+        Ticket calldata ticket,
+        Brief calldata brief,
+        InputOpening calldata opening,
+        bytes calldata masked,
+        bytes calldata proof
+    ) external;
+
+    /// @notice Has a larger committee decide a disputed job, or challenges a settled one with it, where the terms name no verifier.
+    ///         Requester only, once: nobody else can hand the committee the input. For a settled job with at least `bond()` wei more.
+    /// @param referee an AGREED request on the same version and input, of at least min(15, 2k + 1) seats; its escrow is paid here
+    function refer(Ticket calldata ticket, Brief calldata brief, Request calldata referee)
+        external
+        payable
+        returns (JobId refereeId);
+
+    /// @notice Ends what judges and referees leave: a dispute that nobody decided in time or that its referee has, and, when nobody
+    ///         can challenge a settled job any more, the stake of its outvoted seats. Anybody may.
+    function resolve(Ticket calldata ticket) external;
+
+    /// @notice Ends a job whose deadline has passed before it was settled, whatever its state. Anybody may.
+    function close(Ticket calldata ticket) external;
+
+    /// @notice Tells the brief's consumer a final result, with the gas that the brief names. A consumer that fails can be told again.
+    function notify(Ticket calldata ticket, Brief calldata brief) external;
 
     function job(JobId id) external view returns (Job memory);
 
-    /// @notice The output commitment that a settled job agreed on, or the digest of the output that was proved; reverts for
-    ///         any other job.
+    /// @notice The output commitment of a settled job, final or not; reverts for any other job.
     function result(JobId id) external view returns (bytes32 outputCommitment);
 
-    function credit(address account) external view returns (uint256);
+    /// @notice Whether a job is settled and nobody can challenge its result any more.
+    function isFinal(JobId id) external view returns (bool);
+
+    /// @notice The job that will decide another one; zero for none.
+    function refereeOf(JobId id) external view returns (JobId);
+
+    /// @notice Wei that a challenge costs now: one and a half times what a proof does.
+    function bond() external view returns (uint256);
+
+    /// @notice Wei of stake that a seat at this price puts at risk.
+    function lockFor(uint256 pricePerSeat, address token) external view returns (uint256);
+
     function parameters() external view returns (Parameters memory);
-    function jobId(Request calldata request_, address requester) external view returns (JobId);
+    function jobId(Request calldata request_) external view returns (JobId);
+    function nodes() external view returns (INodeRegistry);
+    function models() external view returns (IModelRegistry);
+    function verifiers() external view returns (IProofVerifiers);
+    function currencies() external view returns (ICurrencies);
+
+    /// @notice Where slashed and forfeited money goes.
+    function BURN() external view returns (address);
+}
+
+/// @title What a consumer of results implements
+interface IResultConsumer {
+    /// @notice Called by the market with a final result.
+    function onResult(JobId id, VersionId version, bytes32 outputCommitment) external;
 }

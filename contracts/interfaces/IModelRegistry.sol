@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {VersionId} from "../types/Ids.sol";
 import {Policy} from "../types/Policy.sol";
-import {Version} from "../types/Version.sol";
+import {Offer, Version} from "../types/Version.sol";
 import {IProofVerifiers} from "./IProofVerifiers.sol";
 
 /// @title Registry of model versions
@@ -15,13 +15,14 @@ interface IModelRegistry {
         address indexed owner,
         bytes32 manifestHash,
         bytes32 policyHash,
-        uint256 price,
+        Offer offer,
         string uri,
         Policy policy
     );
     /// @param revision one more than before: enrolments under earlier ones are void (ENC-8)
     event PolicyNarrowed(VersionId indexed version, Policy policy, uint16 revision);
-    event PriceChanged(VersionId indexed version, uint256 price);
+    /// @param token 0 for the chain's own coin
+    event PriceChanged(VersionId indexed version, address indexed token, uint256 price);
     event VersionDeprecated(VersionId indexed version);
     /// @notice Jobs of level PROVED can name the version from now on.
     event CircuitRegistered(VersionId indexed version, uint32 indexed verifier, bytes32 circuit, bytes32 weights);
@@ -31,6 +32,9 @@ interface IModelRegistry {
     error ModelRegistry_NotOwner(address caller, address owner);
     error ModelRegistry_Deprecated(VersionId version);
     error ModelRegistry_ZeroPrice();
+    error ModelRegistry_OwnerPercentTooLarge(uint256 percent, uint256 maximum);
+    /// @notice The owner has named no price in this currency.
+    error ModelRegistry_NotSoldFor(VersionId version, address token);
     error ModelRegistry_ZeroManifest();
     error ModelRegistry_UriTooLong(uint256 length, uint256 maximum);
     error ModelRegistry_WrongPolicy(bytes32 given, bytes32 published);
@@ -48,14 +52,18 @@ interface IModelRegistry {
     /// @notice Publishes a version under the caller's name.
     /// @param manifestHash SHA-256 of the manifest
     /// @param policy what workers must meet; without measurements the version is open to every worker, for good
-    /// @param price wei per agreeing worker, at least 1: the stake at risk is a multiple of it
+    /// @param offer price, at least 1 wei: the stake at risk is a multiple of it; the owner's share; kind of arithmetic
     /// @param uri where the package can be had, at most 512 bytes
-    function publish(bytes32 manifestHash, Policy calldata policy, uint72 price, string calldata uri)
+    function publish(bytes32 manifestHash, Policy calldata policy, Offer calldata offer, string calldata uri)
         external
         returns (VersionId version);
 
     /// @notice Changes the price of later jobs; requests already posted keep theirs.
     function setPrice(VersionId version, uint72 price) external;
+
+    /// @notice Sells the version for an ERC-20 token, too; jobs need it to be listed (ICurrencies), and this call does not look.
+    /// @param price units of the token per agreeing seat; 0 takes the offer back
+    function setTokenPrice(VersionId version, address token, uint72 price) external;
 
     /// @notice Replaces a version's policy by one that admits less, never more (ENC-8). Owner only.
     /// @param current the present policy, which is stored as a hash
@@ -84,11 +92,11 @@ interface IModelRegistry {
         bytes calldata proof
     ) external;
 
-    /// @notice Wei per agreeing worker of a version that takes jobs; reverts for any other.
-    function priceOf(VersionId version) external view returns (uint256 price);
-
-    /// @notice Price, and revision of the policy, of a version that takes jobs; reverts for any other.
-    function offerOf(VersionId version) external view returns (uint256 price, uint16 policyRevision);
+    /// @notice What a job for a version costs and comes with; reverts for a version that takes none, or not for this token.
+    /// @param token 0 for the chain's own coin
+    /// @return offer price in units of `token`
+    /// @return policyRevision zero for an open version
+    function offerOf(VersionId version, address token) external view returns (Offer memory offer, uint16 policyRevision);
 
     /// @notice Revision of a version's policy, zero for an open version. Reverts for one never published.
     function revisionOf(VersionId version) external view returns (uint16 policyRevision);
@@ -97,6 +105,12 @@ interface IModelRegistry {
     function policyOf(VersionId version) external view returns (bytes32 policyHash, uint16 revision);
 
     function version(VersionId id) external view returns (Version memory);
+
+    /// @notice Number of the verifier of proofs about a version, 0 while it has no circuit.
+    function verifierOf(VersionId version) external view returns (uint32);
+
+    /// @notice Who published a version; zero for one never published.
+    function ownerOf(VersionId version) external view returns (address);
 
     /// @notice What proofs about a version are checked against, for good; reverts for a version without a circuit.
     function circuitOf(VersionId version) external view returns (uint32 verifier, bytes32 circuit, bytes32 weights);

@@ -18,11 +18,9 @@ interface INodeRegistry is IEnclaves {
     event EndpointChanged(address indexed worker, string endpoint);
     event ExitAnnounced(address indexed worker, uint40 exitAt);
     event StakeWithdrawn(address indexed worker, uint256 amount);
-    /// @notice `each` wei of every named worker's stake went at risk; address 0 marks a vacant seat and is passed over.
-    event StakesLocked(address[] workers, uint256 each);
-    /// @notice `each` wei of every named worker's stake came free, less what StakeSlashed says.
-    event StakesReleased(address[] workers, uint256 each);
     event StakeSlashed(address indexed worker, uint256 amount, uint256 stake);
+    /// @notice The worker belongs to an operator, who agreed.
+    event OperatorJoined(address indexed worker, address indexed operator, uint32 number);
 
     error NodeRegistry_NotMarket(address caller, address market);
     error NodeRegistry_AlreadyRegistered(address worker);
@@ -37,6 +35,9 @@ interface INodeRegistry is IEnclaves {
     error NodeRegistry_EndpointTooLong(uint256 length, uint256 maximum);
     error NodeRegistry_NotEnoughFree(address worker, uint256 free, uint256 needed);
     error NodeRegistry_PenaltyTooLarge(address worker, uint256 penalty, uint256 locked);
+    /// @notice A hired worker cannot take the job: not registered, not enrolled, attested or keyed for long enough, or leaving.
+    error NodeRegistry_NotHireable(address worker);
+    error NodeRegistry_WrongOperatorSignature(address operator);
     error NodeRegistry_TransferFailed(address to, uint256 amount);
     error NodeRegistry_BadParameters();
 
@@ -46,6 +47,11 @@ interface INodeRegistry is IEnclaves {
     /// @param hpkeKey X25519 public key to which input keys will be sealed
     /// @param signer address of the key that signs results
     function register(string calldata endpoint, bytes32 hpkeKey, address signer) external payable;
+
+    /// @notice Makes the caller one of an operator's workers, before it registers and until it has left: no committee will have two
+    ///         seats of one operator (DRAW-8). Whoever runs several workers says so, or has every wrong one counted as chance.
+    /// @param signature by the operator, a contract (ERC-1271) or not, over EIP-712 Membership(address worker,address operator)
+    function join(address operator, bytes calldata signature) external;
 
     /// @notice Adds the attached wei to the caller's stake; they count in draws from the next epoch on.
     function topUp() external payable;
@@ -62,18 +68,27 @@ interface INodeRegistry is IEnclaves {
     /// @notice Pays the caller its whole stake once the delay is over and no job locks any of it.
     function withdraw() external;
 
-    /// @notice Locks `each` wei of every seated worker. Market only.
-    function lock(address[] calldata workers, uint96 each) external;
+    /// @notice Locks `each` wei, a whole number of gweis, of every seated worker to Unix second `until` at least; then they come
+    ///         free by themselves. Market only.
+    function lock(address[] calldata workers, uint96 each, uint40 until) external;
 
-    /// @notice Releases `each` wei of every seated worker and takes `penalties[i]` of it from worker i. Market only.
-    /// @return slashed sum of the penalties, which is sent to the market with the call's return
-    function release(address[] calldata workers, uint96 each, uint256[] calldata penalties)
+    /// @notice Locks `each` wei of one worker that was named and not drawn; reverts if it cannot take the job. Market only.
+    function hire(address worker, uint96 each, uint40 until) external;
+
+    /// @notice As `hire`, for a version with a policy.
+    function hireEnrolled(address worker, uint96 each, uint40 until, Eligibility calldata eligibility) external;
+
+    /// @notice Releases `each` wei, locked to `until`, of every named worker before their time, and takes `penalties[i]` of
+    ///         worker i's stake, or all that is left of it. Address 0 is passed over. Market only.
+    /// @return slashed sum of what was taken, which is sent to the market with the call's return
+    function release(address[] calldata workers, uint96 each, uint40 until, uint256[] calldata penalties)
         external
         returns (uint256 slashed);
 
     /// @notice The committee that `seed` draws from the stakes of `epoch`: weighted by stake, without replacement.
     ///         A drawn worker whose free stake is below `lockEach` leaves its seat vacant (address 0); nobody is drawn in
-    ///         its place, so locking others' stake moves no seat to anyone (DRAW-5).
+    ///         its place, so locking others' stake moves no seat to anyone (DRAW-5). A worker whose operator has been
+    ///         drawn already is passed over.
     /// @param epoch the present epoch or the one before
     /// @return workers `seats` entries
     function draw(bytes32 seed, uint256 seats, uint256 epoch, uint96 lockEach)

@@ -4,17 +4,19 @@ import hashlib
 import json
 
 import pytest
-from brownie import chain, web3
+from brownie import Contract, chain, web3
+from brownie.project import get_loaded_projects
 from eth_abi import encode
 from eth_utils import keccak
 from hexbytes import HexBytes
 from reference import commitments, enclaves, header, statements
 from reference.attestations import Limits
 from reference.enclaves import Policy, Report
-from reference.market import Parameters
+from reference.market import Offer, Parameters
 from reference.statements import Circuit, Statement
 
 PRICE = 10**15
+OWNER_PERCENT = 10
 SECRET = b"\x05" * 32
 PARAMETERS = Parameters(
     seed_delay=2,
@@ -22,16 +24,25 @@ PARAMETERS = Parameters(
     commit_window=900,
     reveal_window=600,
     publish_window=1200,
+    challenge_window=3600,
+    dispute_window=5400,
     stake_ratio=10,
     silent_bps=1000,
     wrong_bps=5000,
     fault_bps=2000,
+    check_bps=2500,
     demand_deposit=3 * 10**14,
+    proof_gas=6_000_000,
+    max_base_fee=50 * 10**9,
+    proving_fee=4 * 10**14 + 1,
 )
+TOKEN_PRICE = 2_500_001
+TOKEN_RATE = 4 * 10**26 + 7  # of a token with few decimals
+LISTING_DELAY = 86_400
 EPOCH_LENGTH = 40
-EXIT_DELAY = 7200
+EXIT_DELAY = 20_000
 MINIMUM_STAKE = 10**17
-LIMITS = Limits(attestation_period=20_000, prompt_lifetime=12_000, identities_per_platform=3)
+LIMITS = Limits(attestation_period=20_000, prompt_lifetime=12_000, identities_per_platform=3, lock_period=6000)
 MEASUREMENTS = tuple(sorted(keccak(text=name) for name in ("an enclave", "the enclave before")))
 POLICY = Policy(MEASUREMENTS, 0b11, development=True)
 DESCRIPTOR = b"a circuit"
@@ -50,29 +61,43 @@ def mock_weights_proof(circuit: bytes, weights: bytes, context: bytes) -> bytes:
 
 
 class Deployment:
-    """The contracts, wired to each other, and four versions: with a circuit and without, with a policy and without."""
+    """The contracts, wired to each other, a listed token, and versions of every kind."""
 
-    def __init__(self, owner, NodeRegistry, ModelRegistry, JobMarket, ProofVerifiers, MockVerifier, MockQuoteVerifier):
+    def __init__(self, owner, project):
         self.owner = owner
-        self.verifiers = owner.deploy(ProofVerifiers)
-        self.verifier = owner.deploy(MockVerifier)
-        self.models = owner.deploy(ModelRegistry, self.verifiers)
-        self.quotes = owner.deploy(MockQuoteVerifier)
-        market = owner.get_deployment_address(owner.nonce + 1)
+        self.verifiers = owner.deploy(project.ProofVerifiers)
+        self.verifier = owner.deploy(project.MockVerifier)
+        self.models = owner.deploy(project.ModelRegistry, self.verifiers)
+        self.quotes = owner.deploy(project.MockQuoteVerifier)
+        self.token = owner.deploy(project.MockToken)
+        # NodeRegistry, Currencies, Disputes and Upkeep come before it.
+        market = owner.get_deployment_address(owner.nonce + 4)
         fixed = (EPOCH_LENGTH, EXIT_DELAY, MINIMUM_STAKE)
         limits = tuple(vars(LIMITS).values())
-        self.nodes = owner.deploy(NodeRegistry, market, *fixed, self.models, self.quotes, limits)
-        p = PARAMETERS
-        self.market = owner.deploy(JobMarket, self.nodes, self.models, tuple(vars(p).values()))
-        assert self.market.address == market
+        self.nodes = owner.deploy(project.NodeRegistry, market, *fixed, self.models, self.quotes, limits)
+        self.currencies = owner.deploy(project.Currencies, owner, LISTING_DELAY)
+        args = (self.nodes, self.models, self.currencies, tuple(vars(PARAMETERS).values()))
+        self.disputes, self.upkeep = owner.deploy(project.Disputes, *args), owner.deploy(project.Upkeep, *args)
+        assert owner.deploy(project.JobMarket, *args, self.disputes, self.upkeep).address == market
+        # One contract with all calls, whichever part has their code.
+        self.market = Contract.from_abi("Market", market, project.build("IJobMarket")["abi"], persist=False)
+        self.currencies.announce(self.token, TOKEN_RATE, {"from": owner})
+        chain.sleep(LISTING_DELAY)
         self.version = self.publish(owner, b"\x11" * 32, Policy())
         self.sealed = self.publish(owner, b"\x12" * 32, POLICY)
+        self.inexact = self.publish(owner, b"\x13" * 32, Policy(), inexact=True)
         self.verifiers.add(self.verifier, {"from": owner})
         self.provable, self.circuit = self.publish_provable(owner, 1)
         self.sealed_provable, self.sealed_circuit = self.publish_provable(owner, 1, POLICY)
+        for version in (self.version, self.sealed, self.provable):
+            self.models.setTokenPrice(version, self.token, TOKEN_PRICE, {"from": owner})
 
-    def publish(self, owner, manifest_hash: bytes, policy: Policy) -> bytes:
-        self.models.publish(manifest_hash, policy.tuple(), PRICE, "file:///model", {"from": owner})
+    def offer(self, *, inexact: bool = False) -> Offer:
+        return Offer(PRICE, OWNER_PERCENT, inexact)
+
+    def publish(self, owner, manifest_hash: bytes, policy: Policy, *, inexact: bool = False) -> bytes:
+        offer = self.offer(inexact=inexact).tuple()
+        self.models.publish(manifest_hash, policy.tuple(), offer, "file:///model", {"from": owner})
         version = commitments.version_id(web3.eth.chain_id, self.models.address, owner.address, manifest_hash)
         assert HexBytes(self.models.versionId(owner, manifest_hash)) == version
         return version
@@ -111,9 +136,6 @@ class Deployment:
         """The certificate of a platform."""
         return platform
 
-    def revoke(self, platform: bytes, *, revoked: bool = True) -> None:
-        self.quotes.setRevoked(platform, revoked, {"from": self.owner})
-
 
 @pytest.fixture(scope="session", autouse=True)
 def mined_before_brownie_looks():
@@ -131,10 +153,22 @@ def mined_before_brownie_looks():
     web3.eth.send_transaction = send
 
 
+class Project:
+    """Brownie's containers by name, and what it built of interfaces."""
+
+    def __init__(self):
+        self._project = get_loaded_projects()[0]
+
+    def __getattr__(self, name: str):
+        return self._project[name]
+
+    def build(self, name: str) -> dict:
+        return self._project._build.get(name)
+
+
 @pytest.fixture(scope="module")
-def deployment(accounts, NodeRegistry, ModelRegistry, JobMarket, ProofVerifiers, MockVerifier, MockQuoteVerifier):
-    contracts = (NodeRegistry, ModelRegistry, JobMarket, ProofVerifiers, MockVerifier, MockQuoteVerifier)
-    return Deployment(accounts[0], *contracts)
+def deployment(accounts):
+    return Deployment(accounts[0], Project())
 
 
 @pytest.fixture(autouse=True)
@@ -148,16 +182,3 @@ def seed_header(number: int) -> tuple[bytes, bytes]:
         chain.mine()
     block = web3.provider.make_request("eth_getBlockByNumber", [hex(number), False])["result"]
     return header.encode(block), bytes(HexBytes(block["mixHash"]))
-
-
-def events_of(contract) -> list[tuple[str, dict]]:
-    """All events of a Brownie contract since its deployment, as (name, arguments), in order."""
-    decoder = web3.eth.contract(address=contract.address, abi=contract.abi)
-    by_topic = {}
-    for entry in contract.abi:
-        if entry["type"] == "event":
-            event = decoder.events[entry["name"]]()
-            by_topic[bytes(HexBytes(event.topic))] = event
-    logs = web3.eth.get_logs({"address": contract.address, "fromBlock": 0})
-    decoded = [by_topic[bytes(log["topics"][0])].process_log(log) for log in logs]
-    return [(event["event"], dict(event["args"])) for event in decoded]

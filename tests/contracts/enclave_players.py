@@ -1,16 +1,14 @@
 """Enclaves in the lockstep: attestations lapse, keys change, workers enrol, policies narrow, platforms are revoked."""
 
 import signing
-from brownie import chain, web3
 from conftest import LIMITS, MEASUREMENTS, PARAMETERS
 from eth_utils import keccak
-from hexbytes import HexBytes
 from reference import enclaves
-from reference.attestations import Enclave
+from reference.attestations import REVOKED, Enclave
 from reference.commitments import NOBODY
 from reference.enclaves import NO_EVIDENCE, Evidence, Policy, Report
 
-PLATFORMS = [keccak(text=f"platform {i}") for i in range(5)]
+PLATFORMS = [keccak(text=f"platform {i}") for i in range(8)]
 LONGEST_JOB = 2 * PARAMETERS.commit_window + PARAMETERS.publish_window + PARAMETERS.reveal_window
 
 
@@ -117,18 +115,18 @@ class EnclavePlayers:
             key = bytes(32)
         elif chance < 0.34:
             signer = NOBODY
-        challenge = chain.height
+        challenge = self.height
         if self.rng.random() < 0.1:
             challenge = max(0, self.rng.choice([challenge + 1, challenge - 255, challenge - 256, challenge - 3]))
-        exists = challenge <= chain.height
-        block_hash = bytes(HexBytes(web3.eth.get_block(challenge)["hash"])) if exists else bytes(32)
+        exists = challenge <= self.height
+        block_hash = self.block_hash(challenge) if exists else bytes(32)
         bound = enclaves.binding(self.model.chain_id, self.nodes.address, who, key, signer)
         if self.rng.random() < 0.03:
             bound = enclaves.binding(self.model.chain_id, self.nodes.address, self.stranger, key, signer)
-        home = PLATFORMS[self.workers.index(who) // 2]
+        home = PLATFORMS[self.workers.index(who) * 5 // 8]
         report = Report(
             measurement=self.rng.choices([*MEASUREMENTS, b"\x99" * 32], [75, 20, 5])[0],
-            platform=self.rng.choices([home, self.rng.choice(PLATFORMS)], [85, 15])[0],
+            platform=self.rng.choices([home, self.rng.choice(PLATFORMS)], [92, 8])[0],
             status=self.rng.choices([0, 1, 4], [85, 10, 5])[0],
             development=self.rng.random() < 0.15,
             valid_until=self.now + self.rng.choices([LIMITS.attestation_period * 2, LONGEST_JOB, 1], [90, 8, 2])[0],
@@ -137,7 +135,7 @@ class EnclavePlayers:
         )
         known = enclave.at(self.now).evidence
         previous = known if known and self.rng.random() < 0.96 else NO_EVIDENCE
-        quote, pck = self.deployment.quote(report)
+        quote, pck = self.quote(report)
         self.call(
             "attest",
             registry.attest,
@@ -165,8 +163,7 @@ class EnclavePlayers:
         target, evidence = self.target()
         platforms = self.model.registry.platforms
         if self.rng.random() < 0.6 and evidence != NO_EVIDENCE:
-            self.deployment.revoke(evidence.platform)
-            self.now = max(self.now, chain[-1].timestamp)
+            self.mark_revoked(evidence.platform, revoked=True)
             platforms.revoked.add(evidence.platform)
         platform = evidence.platform if self.rng.random() < 0.95 else self.rng.choice(PLATFORMS)
         self.call(
@@ -175,13 +172,12 @@ class EnclavePlayers:
             self.nodes.revoke,
             target,
             evidence.tuple(),
-            self.deployment.pck(platform),
+            platform,
             sender=self.rng.choice(self.everybody),
             model_args=(target, evidence, platform if platform in PLATFORMS else None),
         )
         for revoked in list(platforms.revoked):  # another list clears it, else nobody would be left
-            self.deployment.revoke(revoked, revoked=False)
-            self.now = max(self.now, chain[-1].timestamp)
+            self.mark_revoked(revoked, revoked=False)
             platforms.revoked.remove(revoked)
 
     def strike(self) -> None:
@@ -274,16 +270,16 @@ class EnclavePlayers:
     # ---------------------------------------------------------------- comparing
 
     def enclave_views(self, who: str) -> list[tuple]:
-        nodes = self.nodes
-        views = [(nodes.attestation, who), (nodes.promptKey, who)]
-        return views + [(nodes.enrolment, version, who) for version in self.closed]
+        views = [(self.nodes, "attestation", who), (self.nodes, "promptKey", who), (self.nodes, "revokedAt", who)]
+        return views + [(self.nodes, "enrolment", version, who) for version in self.closed]
 
-    def compare_enclave(self, who: str, attestation: dict, prompt: dict, *enrolments: dict) -> None:
+    def compare_enclave(self, who: str, attestation: dict, prompt: dict, revoked: int, *enrolments: dict) -> None:
         known = self.model.registry.enclaves[who]
         last = known.attested[-1] if known.attested else None
         evidence_tag = last.evidence.hash()[:24] if last and last.evidence else bytes(24)
         says = (attestation["evidenceTag"], attestation["until"], attestation["challengeBlock"])
         assert says == (evidence_tag, last.until if last else 0, known.challenge_block)
+        assert revoked == max((one.since for one in known.attested if one.until == REVOKED and one.evidence), default=0)
         key, end = known.prompts[-1] if known.prompts else (bytes(32), 0)
         end = 0 if known.prompts_void else end
         assert prompt == {"key": key, "epoch": len(known.prompts), "expiresAt": end}
@@ -294,3 +290,4 @@ class EnclavePlayers:
             if made:
                 assert enrolment["evidenceTag"] == made.evidence.hash()[:20]
                 assert enrolment["policyRevision"] == made.revision
+                assert enrolment["platformTag"] == made.evidence.platform[:2]

@@ -1,5 +1,7 @@
 """What enclaves sign: the client's digests, each held against an independent EIP-712 encoder, and keys to sign with."""
 
+from functools import cache
+
 from brownie import web3
 from eth_keys import keys
 from eth_utils import keccak
@@ -7,6 +9,11 @@ from reference import enclaves
 
 from cloister.domain import typed
 from cloister.sealing import signatures
+
+
+@cache
+def chain_id() -> int:
+    return web3.eth.chain_id
 
 
 class Signers:
@@ -26,25 +33,29 @@ class Signers:
 
 
 def result(market, job: bytes, output: bytes, sealed: bytes) -> bytes:
-    digest = typed.result_digest(web3.eth.chain_id, market.address, job, output, sealed)
+    digest = typed.result_digest(chain_id(), market.address, job, output, sealed)
     return _checked(digest, market, "Result", job, 0, output, keccak(sealed))
 
 
 def refusal(market, job: bytes, worker: str, sealed_key: bytes, reason: int) -> bytes:
-    digest = typed.refusal_digest(web3.eth.chain_id, market.address, job, worker, sealed_key, reason)
+    digest = typed.refusal_digest(chain_id(), market.address, job, worker, sealed_key, reason)
     return _checked(digest, market, "Refusal", job, worker, keccak(sealed_key), reason)
 
 
 def prompt_key(nodes, worker: str, epoch: int, key: bytes, end: int) -> bytes:
-    digest = typed.prompt_key_digest(web3.eth.chain_id, nodes.address, worker, epoch, key, end)
+    digest = typed.prompt_key_digest(chain_id(), nodes.address, worker, epoch, key, end)
     return _checked(digest, nodes, "PromptKey", worker, epoch, key, end)
 
 
 def enrolment(nodes, worker: str, version: bytes, key_epoch: int) -> bytes:
-    digest = typed.enrolment_digest(web3.eth.chain_id, nodes.address, worker, version, key_epoch)
+    digest = typed.enrolment_digest(chain_id(), nodes.address, worker, version, key_epoch)
     return _checked(digest, nodes, "Enrolment", worker, version, key_epoch)
 
 
+def membership(nodes, worker: str, operator: str) -> bytes:
+    return enclaves.digest(enclaves.message(chain_id(), nodes.address, "Membership", worker, operator))
+
+
 def _checked(digest: bytes, contract, name: str, *values: object) -> bytes:
-    assert enclaves.digest(enclaves.message(web3.eth.chain_id, contract.address, name, *values)) == digest
+    assert enclaves.digest(enclaves.message(chain_id(), contract.address, name, *values)) == digest
     return digest

@@ -5,27 +5,27 @@ import hashlib
 import pytest
 import signing
 from brownie import chain, web3
+from brownie.network.transaction import TransactionReceipt
 from conftest import (
     BINDING,
     EPOCH_LENGTH,
     INPUT,
     LIMITS,
     MINIMUM_STAKE,
+    OWNER_PERCENT,
     PAD,
     PARAMETERS,
     POLICY,
     PRICE,
     SECRET,
-    events_of,
     mock_proof,
     seed_header,
 )
 from eth_utils import keccak
 from hexbytes import HexBytes
 from reference import commitments, statements
-from reference.commitments import Request
+from reference.commitments import COIN, NOBODY, Brief, Request, Terms, Ticket
 from reference.enclaves import NO_EVIDENCE, Evidence
-from reference.indexer import rebuild
 from reference.statements import Statement
 from signing import Signers
 
@@ -36,14 +36,15 @@ KEY = b"\x01" * 32
 SIGNERS = Signers()
 
 # Whole transactions: 21,000, calldata and execution. Ceilings with a little room, to be lowered, never raised lightly.
-CEILINGS = {"request": 95_000, "deliver": 175_000, "commit": 68_000, "reveal": 63_000, "settle": 172_000}
+CEILINGS = {"request": 75_000, "deliver": 196_000, "commit": 66_000, "reveal": 49_000, "settle": 164_000}
 # Two words of output, and a verifier that costs nothing: a real one adds its proof's calldata and its own work.
-PROVED_CEILINGS = {"request": 132_000, "deliver": 118_000, "prove": 128_000}
+PROVED_CEILINGS = {"request": 86_000, "deliver": 115_000, "prove": 148_000}
+HIRED_CEILINGS = {"hire": 127_000, "prove": 147_000}
 # A quote verifier that costs nothing, too.
-ATTESTED_CEILINGS = {"request": 95_000, "deliver": 160_000, "answer": 117_000}
-UPKEEP_CEILINGS = {"attest": 102_000, "postPromptKey": 83_000, "enrol": 80_000}
-COLD_TOTAL = 730_000
-WARM_TOTAL = 690_000  # one of the three seats may still be cold
+ATTESTED_CEILINGS = {"request": 75_000, "deliver": 133_000, "answer": 134_000}
+UPKEEP_CEILINGS = {"attest": 74_000, "postPromptKey": 80_000, "enrol": 77_000}
+COLD_TOTAL = 714_000
+WARM_TOTAL = 650_000  # one of the three seats may still be cold
 
 
 @pytest.fixture(scope="module")
@@ -59,55 +60,85 @@ def sign(worker: str, digest: bytes) -> bytes:
     return SIGNERS.sign(SIGNERS.make(worker), digest)
 
 
-def request_for(version: bytes, nonce: int, *, level: int, seats: int, quorum: int) -> Request:
+def request_for(
+    deployment,
+    client,
+    version: bytes,
+    nonce: int,
+    *,
+    level: int,
+    seats: int,
+    quorum: int,
+    verifier: int = 0,
+    worker=None,
+) -> Request:
+    lock = deployment.market.lockFor(PRICE, COIN)
+    assert lock == PRICE * PARAMETERS.stake_ratio
+    bound = statements.circuit_input(INPUT, PAD) if verifier else bytes(32)
     return Request(
-        nonce=nonce,
-        version=version,
-        level=level,
-        seats=seats,
-        quorum=quorum,
-        price=PRICE,
-        input_commitment=hashlib.sha256(b"input").digest(),
-        ciphertext_hash=hashlib.sha256(CIPHERTEXT).digest(),
-        ciphertext_size=len(CIPHERTEXT),
-        response_key=hashlib.sha256(b"response").digest(),
-        secret_hash=commitments.secret_hash(SECRET),
+        Terms(client.address, version, level, seats, quorum, verifier, OWNER_PERCENT, COIN, PRICE, lock),
+        Brief(
+            nonce=nonce,
+            input_commitment=statements.input_commitment(BINDING, bound),
+            ciphertext_hash=hashlib.sha256(CIPHERTEXT).digest(),
+            ciphertext_size=len(CIPHERTEXT),
+            response_key=hashlib.sha256(b"response").digest(),
+            secret_hash=commitments.secret_hash(SECRET),
+            worker=worker or NOBODY,
+        ),
     )
 
 
-def play(deployment, workers, client, nonce: int) -> dict[str, list[int]]:
-    """A job from request to settlement; gas of each of its transactions."""
-    market = deployment.market
-    request = request_for(deployment.version, nonce, level=1, seats=3, quorum=2)
-    gas: dict[str, list[int]] = {name: [] for name in CEILINGS}
-    tx = market.request(request.tuple(), {"from": client, "value": 3 * PRICE})
-    gas["request"].append(tx.gas_used)
+def post(market, request: Request, client) -> tuple[bytes, TransactionReceipt]:
+    tx = market.request(request.tuple(), {"from": client, "value": request.terms.escrow})
     job = bytes(HexBytes(tx.return_value))
-    assert job == commitments.job_id(web3.eth.chain_id, market.address, client.address, request)
+    assert job == commitments.request_id(web3.eth.chain_id, market.address, request)
+    return job, tx
 
-    header, prevrandao = seed_header(tx.events["JobRequested"]["seedBlock"])
+
+def deliver(
+    deployment, client, request: Request, job: bytes, posted: TransactionReceipt
+) -> tuple[list[str], Ticket, int]:
+    """(committee, ticket, gas)."""
+    header, prevrandao = seed_header(posted.events["JobRequested"]["seedBlock"])
+    nodes, terms = deployment.nodes, request.terms
     seed = commitments.seed(job, prevrandao, SECRET)
-    epoch = deployment.nodes.epochOf(tx.block_number)
-    committee = list(deployment.nodes.draw(seed, 3, epoch, PRICE * PARAMETERS.stake_ratio))
-    named = commitments.committee_hash(committee)
-    keys = hashlib.shake_256(b"sealed").digest(240)
-    tx = market.deliver(request.tuple(), SECRET, header, named, keys, {"from": client})
+    draw = (seed, terms.seats, nodes.epochOf(posted.block_number), terms.lock)
+    if terms.version == deployment.sealed:
+        commits_end = chain.time() + 60 + PARAMETERS.answers_in
+        eligible = (terms.version, 1, posted.timestamp, commits_end + PARAMETERS.reveal_window, commits_end)
+        committee = list(nodes.drawEnrolled(*draw, eligible))
+    else:
+        committee = list(nodes.draw(*draw))
+    keys = hashlib.shake_256(b"sealed").digest(80 * terms.seats)
+    args = (request.tuple(), SECRET, header, commitments.committee_hash(committee), keys)
+    tx = deployment.market.deliver(*args, {"from": client})
     assert tx.events["KeysDelivered"]["seed"] == HexBytes(seed).to_0x_hex()
-    gas["deliver"].append(tx.gas_used)
+    return committee, Ticket(terms, request.brief.hash(), tuple(committee), keccak(keys)), tx.gas_used
 
+
+def play(deployment, workers, client, nonce: int) -> dict[str, list[int]]:
+    """An AGREED job from request to settlement; gas of each of its transactions."""
+    market = deployment.market
+    request = request_for(deployment, client, deployment.version, nonce, level=1, seats=3, quorum=2)
+    gas: dict[str, list[int]] = {name: [] for name in CEILINGS}
+    job, tx = post(market, request, client)
+    gas["request"].append(tx.gas_used)
+    committee, ticket, used = deliver(deployment, client, request, job, tx)
+    gas["deliver"].append(used)
     salts = {worker: hashlib.sha256(worker.encode()).digest() for worker in committee}
     for worker in committee:
         args = (web3.eth.chain_id, market.address, job, worker, OUTPUT, salts[worker])
-        tx = market.commit(job, committee, commitments.commitment(*args), {"from": workers[worker]})
+        tx = market.commit(ticket.tuple(), commitments.commitment(*args), {"from": workers[worker]})
         gas["commit"].append(tx.gas_used)
     assert "RevealsOpened" in tx.events
     for worker in committee:
-        signature = sign(worker, signing.result(market, job, OUTPUT, SEALED_OUTPUT))
-        args = (job, committee, OUTPUT, salts[worker], SEALED_OUTPUT, signature)
+        args = (ticket.tuple(), OUTPUT, salts[worker], SEALED_OUTPUT, b"")  # an open version: nobody signs
         tx = market.reveal(*args, {"from": workers[worker]})
         gas["reveal" if worker != committee[-1] else "settle"].append(tx.gas_used)
     assert tx.events["JobSettled"]["agreeing"] == 7
     assert HexBytes(market.result(job)) == OUTPUT
+    assert not market.isFinal(job)
     return gas
 
 
@@ -123,61 +154,45 @@ def test_job__cold_then_warm__settles_within_its_gas_ceilings(deployment, worker
             assert max(used) <= CEILINGS[step], step
 
     market = deployment.market
-    balances = [market.credit(worker) for worker in workers]
-    assert sum(balances) == 6 * PRICE == market.balance()
-    for worker, owed in zip(workers.values(), balances, strict=True):
-        if not owed:
-            continue
-        before = worker.balance()
-        tx = market.withdraw(worker, {"from": accounts[9]})
-        assert worker.balance() - before == owed
-        print(f"gas, withdraw: {tx.gas_used}")
+    balances = [market.credit(worker, COIN) for worker in workers]
+    fees = market.fees(deployment.version, COIN)
+    assert fees == 6 * PRICE * OWNER_PERCENT // 100
+    assert sum(balances) + fees == 6 * PRICE == market.balance()
+    print(f"gas, collect: {market.collect(deployment.version, COIN, {'from': accounts[9]}).gas_used}")
+    assert market.credit(deployment.owner, COIN) == fees
+    for payee in [deployment.owner, *workers.values()]:
+        owed, before = market.credit(payee, COIN), payee.balance()
+        if owed:
+            tx = market.withdraw(payee, COIN, {"from": accounts[9]})
+            assert payee.balance() - before == owed
+            print(f"gas, withdraw: {tx.gas_used}")
     assert market.balance() == 0
+
+
+def words_and_proof(deployment, job: bytes, prover: str) -> tuple[bytes, bytes, bytes]:
+    """(output, its masked words, a proof of them by `prover`)."""
+    words = hashlib.shake_256(b"masked").digest(64)
+    output = statements.proved_output(PAD, words)
+    context = statements.job_context(web3.eth.chain_id, deployment.market.address, job, prover)
+    circuit = deployment.circuit
+    return output, words, mock_proof(Statement(circuit.circuit, circuit.weights, INPUT, output, context))
 
 
 def play_proved(deployment, workers, client, nonce: int) -> dict[str, int]:
     """A PROVED job from request to settlement; gas of each of its transactions."""
     market = deployment.market
-    request = Request(
-        nonce=nonce,
-        version=deployment.provable,
-        level=2,
-        seats=1,
-        quorum=1,
-        price=PRICE,
-        input_commitment=statements.input_commitment(BINDING, statements.circuit_input(INPUT, PAD)),
-        ciphertext_hash=hashlib.sha256(CIPHERTEXT).digest(),
-        ciphertext_size=len(CIPHERTEXT),
-        response_key=hashlib.sha256(b"response").digest(),
-        secret_hash=commitments.secret_hash(SECRET),
-    )
-    tx = market.request(request.tuple(), {"from": client, "value": PRICE})
+    request = request_for(deployment, client, deployment.provable, nonce, level=2, seats=1, quorum=1, verifier=1)
+    job, tx = post(market, request, client)
     gas = {"request": tx.gas_used}
-    job = bytes(HexBytes(tx.return_value))
-    header, prevrandao = seed_header(tx.events["JobRequested"]["seedBlock"])
-    seed = commitments.seed(job, prevrandao, SECRET)
-    epoch = deployment.nodes.epochOf(tx.block_number)
-    committee = list(deployment.nodes.draw(seed, 1, epoch, PRICE * PARAMETERS.stake_ratio))
-    keys = hashlib.shake_256(b"sealed").digest(80)
-    named = commitments.committee_hash(committee)
-    gas["deliver"] = market.deliver(request.tuple(), SECRET, header, named, keys, {"from": client}).gas_used
-
-    words = hashlib.shake_256(b"masked").digest(64)
-    output = statements.proved_output(PAD, words)
-    statement = Statement(
-        deployment.circuit.circuit,
-        deployment.circuit.weights,
-        INPUT,
-        output,
-        statements.job_context(web3.eth.chain_id, market.address, job, committee[0]),
-    )
-    signature = sign(committee[0], signing.result(market, job, output, words))
-    args = (request.tuple(), client, committee, (BINDING, INPUT, PAD), words, mock_proof(statement))
-    tx = market.prove(*args, signature, {"from": workers[committee[0]]})
+    committee, ticket, gas["deliver"] = deliver(deployment, client, request, job, tx)
+    output, words, proof = words_and_proof(deployment, job, committee[0])
+    args = (ticket.tuple(), request.brief.tuple(), (BINDING, INPUT, PAD), words, proof, b"")
+    tx = market.prove(*args, {"from": workers[committee[0]]})
     gas["prove"] = tx.gas_used
     assert tx.events["JobProved"]["masked"] == HexBytes(words).to_0x_hex()
     assert tx.events["JobSettled"]["agreeing"] == 1
     assert HexBytes(market.result(job)) == output
+    assert market.isFinal(job)
     return gas
 
 
@@ -189,9 +204,53 @@ def test_proved_job__settles_within_its_gas_ceilings(deployment, workers, accoun
         for step, used in gas.items():
             assert used <= PROVED_CEILINGS[step], step
     market = deployment.market
-    assert sum(market.credit(worker) for worker in workers) == 2 * PRICE == market.balance()
-    jobs = rebuild(events_of(market), PARAMETERS, [deployment.sealed])
-    assert all(record == record_of(market, job) for job, record in jobs.items())
+    paid = sum(market.credit(worker, COIN) for worker in workers) + market.fees(deployment.provable, COIN)
+    assert paid == 2 * PRICE == market.balance()
+
+
+def test_hired_worker__proves__in_two_transactions(deployment, workers, accounts):
+    """REP-2: request and delivery are one, and nobody is praised for a job that it could have given itself."""
+    market, client, worker = deployment.market, accounts[1], next(iter(workers))
+    facts = {"level": 2, "seats": 1, "quorum": 1, "verifier": 1, "worker": worker}
+    request = request_for(deployment, client, deployment.provable, 1, **facts)
+    key = hashlib.shake_256(b"sealed").digest(80)
+    tx = market.hire(request.tuple(), key, {"from": client, "value": PRICE})
+    gas, job = {"hire": tx.gas_used}, bytes(HexBytes(tx.return_value))
+    ticket = Ticket(request.terms, request.brief.hash(), (worker,), keccak(key))
+    _, words, proof = words_and_proof(deployment, job, worker)
+    args = (ticket.tuple(), request.brief.tuple(), (BINDING, INPUT, PAD), words, proof, b"")
+    gas["prove"] = market.prove(*args, {"from": workers[worker]}).gas_used
+    print(f"gas, hired: {gas}, together {sum(gas.values())}")
+    for step, used in gas.items():
+        assert used <= HIRED_CEILINGS[step], step
+    assert market.reputation(worker) == 5000
+
+
+def test_wrong_majority__one_proof__overturns_it(deployment, workers, accounts):
+    """CHAL-3, MONEY-6: whoever proves another output needs nobody's leave."""
+    market, client, stranger = deployment.market, accounts[1], accounts[9]
+    request = request_for(deployment, client, deployment.provable, 1, level=1, seats=3, quorum=2, verifier=1)
+    job, tx = post(market, request, client)
+    committee, ticket, _ = deliver(deployment, client, request, job, tx)
+    right, words, proof = words_and_proof(deployment, job, stranger.address)
+    said = dict(zip(committee, [OUTPUT, OUTPUT, right], strict=True))
+    for worker, output in said.items():
+        args = (web3.eth.chain_id, market.address, job, worker, output, bytes(32))
+        market.commit(ticket.tuple(), commitments.commitment(*args), {"from": workers[worker]})
+    for worker, output in said.items():
+        market.reveal(ticket.tuple(), output, bytes(32), SEALED_OUTPUT, b"", {"from": workers[worker]})
+    assert HexBytes(market.result(job)) == OUTPUT
+    args = (ticket.tuple(), request.brief.tuple(), (BINDING, INPUT, PAD), words, proof)
+    tx = market.judge(*args, {"from": stranger})
+    print(f"gas, judge: {tx.gas_used}")
+    assert tx.events["ResultOverturned"]["right"] == 4
+    assert HexBytes(market.result(job)) == right
+    slashed = 2 * request.terms.lock * PARAMETERS.wrong_bps // 10_000
+    assert market.credit(market.BURN(), COIN) >= slashed // 2
+    # what two wrong seats were paid, and what the third did not get; the prover had a bond's worth
+    assert market.credit(client, COIN) == PRICE + 2 * PRICE
+    assert market.credit(committee[2], COIN) == PRICE
+    assert market.credit(stranger, COIN) == market.bond()
 
 
 @pytest.fixture
@@ -217,24 +276,14 @@ def enrolled(deployment, workers):
 
 def play_attested(deployment, workers, client, nonce: int) -> dict[str, int]:
     """An ATTESTED job from request to answer; gas of each of its transactions."""
-    market, nodes = deployment.market, deployment.nodes
-    request = request_for(deployment.sealed, nonce, level=0, seats=1, quorum=1)
-    tx = market.request(request.tuple(), {"from": client, "value": PRICE})
+    market = deployment.market
+    request = request_for(deployment, client, deployment.sealed, nonce, level=0, seats=1, quorum=1)
+    job, tx = post(market, request, client)
     gas = {"request": tx.gas_used}
-    job = bytes(HexBytes(tx.return_value))
-    header, prevrandao = seed_header(tx.events["JobRequested"]["seedBlock"])
-    seed = commitments.seed(job, prevrandao, SECRET)
-    commits_end = chain.time() + 60 + 2 * PARAMETERS.commit_window + PARAMETERS.publish_window
-    eligible = (deployment.sealed, 1, tx.timestamp, commits_end + PARAMETERS.reveal_window, commits_end)
-    lock = PRICE * PARAMETERS.stake_ratio
-    committee = list(nodes.drawEnrolled(seed, 1, nodes.epochOf(tx.block_number), lock, eligible))
-    keys = hashlib.shake_256(b"sealed").digest(80)
-    named = commitments.committee_hash(committee)
-    gas["deliver"] = market.deliver(request.tuple(), SECRET, header, named, keys, {"from": client}).gas_used
-
+    committee, ticket, gas["deliver"] = deliver(deployment, client, request, job, tx)
     worker = committee[0]
     signature = sign(worker, signing.result(market, job, OUTPUT, SEALED_OUTPUT))
-    tx = market.answer(job, committee, OUTPUT, SEALED_OUTPUT, signature, {"from": workers[worker]})
+    tx = market.answer(ticket.tuple(), OUTPUT, SEALED_OUTPUT, signature, {"from": workers[worker]})
     gas["answer"] = tx.gas_used
     assert tx.events["JobSettled"]["agreeing"] == 1
     assert HexBytes(market.result(job)) == OUTPUT
@@ -252,19 +301,5 @@ def test_attested_job__settles_within_its_gas_ceilings(deployment, workers, enro
         for step, used in gas.items():
             assert used <= ATTESTED_CEILINGS[step], step
     market = deployment.market
-    assert sum(market.credit(worker) for worker in workers) == 2 * PRICE == market.balance()
-    jobs = rebuild(events_of(market), PARAMETERS, [deployment.sealed])
-    assert all(record == record_of(market, job) for job, record in jobs.items())
-
-
-def test_events__whole_job__rebuild_its_record(deployment, workers, accounts):
-    play(deployment, workers, accounts[1], 1)
-    jobs = rebuild(events_of(deployment.market), PARAMETERS)
-    assert len(jobs) == 1
-    for job, record in jobs.items():
-        assert record == record_of(deployment.market, job)
-
-
-def record_of(market, job: bytes) -> dict:
-    answer = market.job(job).dict()
-    return {**answer, "digest": bytes(HexBytes(answer["digest"]))}
+    paid = sum(market.credit(worker, COIN) for worker in workers) + market.fees(deployment.sealed, COIN)
+    assert paid == 2 * PRICE == market.balance()

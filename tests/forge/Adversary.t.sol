@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Base, IJobMarket, INodeRegistry, JobId, RefundReason, Request, State, vm} from "./Base.t.sol";
+import {Base, IJobs, INodeRegistry, JobId, Request, State, vm} from "./Base.t.sol";
 
 /// @notice Does what it is told, and on receiving money runs a list of calls, whose success it notes.
 contract Puppet {
@@ -55,21 +55,26 @@ contract AdversaryTest is Base {
         vm.deal(address(_puppet), 100 ether);
     }
 
+    /// @dev The puppet as the requester.
+    function _own() private view returns (Request memory r) {
+        r = _default();
+        r.terms.requester = address(_puppet);
+    }
+
     function _puppetRequests() private {
-        bytes memory answer = _puppet.run(address(market), ESCROW, abi.encodeCall(market.request, (_default())));
-        id = abi.decode(answer, (JobId));
+        bytes memory answer = _puppet.run(address(market), ESCROW, abi.encodeCall(market.request, (_own())));
+        _remember(abi.decode(answer, (JobId)), _own());
     }
 
     function _puppetDelivers() private {
-        bytes memory header = _seedBlock(market.job(id).seedBlock);
-        committee = _draw(id, 3);
+        bytes memory header = _seedBlock(market.job(id).moment);
+        address[] memory drawn = _draw(_own());
         _puppet.run(
             address(market),
             0,
-            abi.encodeCall(
-                market.deliver, (_default(), SECRET, header, keccak256(abi.encode(committee)), _sealedKeys(committee))
-            )
+            abi.encodeCall(market.deliver, (_own(), SECRET, header, keccak256(abi.encode(drawn)), _sealedKeys(drawn)))
         );
+        _seat(id, drawn);
     }
 
     /// MONEY-2: a payee that takes no money holds up nobody, not even its own job; and keeps its claim.
@@ -82,47 +87,52 @@ contract AdversaryTest is Base {
         _reveal(1, RIGHT);
         _reveal(2, WRONG);
         _assertState(State.Settled);
+        _lapse();
+        _resolve();
         vm.expectRevert(
-            abi.encodeWithSelector(IJobMarket.JobMarket_TransferFailed.selector, address(_puppet), uint256(PRICE))
+            abi.encodeWithSelector(IJobs.JobMarket_TransferFailed.selector, address(_puppet), uint256(PRICE))
         );
-        market.withdraw(address(_puppet));
-        vm.assertEq(market.credit(address(_puppet)), PRICE);
-        market.withdraw(committee[0]);
-        market.withdraw(committee[1]);
-        market.withdraw(burn);
+        market.withdraw(address(_puppet), COIN);
+        vm.assertEq(_credit(address(_puppet)), PRICE);
+        market.withdraw(committee[0], COIN);
+        market.withdraw(committee[1], COIN);
+        market.withdraw(burn, COIN);
         vm.assertEq(address(market).balance, PRICE);
         _puppet.refuse(false);
-        market.withdraw(address(_puppet));
+        market.withdraw(address(_puppet), COIN);
         vm.assertEq(address(market).balance, 0);
     }
 
-    /// MONEY-2, MONEY-4: paid once, whatever the payee calls while it is being paid.
+    /// MONEY-2, MONEY-4: paid once, whatever the payee calls while it is being paid. What moves money out is shut meanwhile, and the
+    ///                   rest does what it does for anybody.
     function test_payee__reenters_everything__is_paid_once() public {
         Request memory others = _default();
-        others.nonce = 9;
+        others.brief.nonce = 9;
         _request(others); // money that a second payment could come from
         _puppetRequests();
         uint256 deadline = market.job(id).deadline;
         vm.warp(deadline + 1);
-        address[] memory none = new address[](0);
-        market.close(id, none);
+        market.close(_ticket());
         uint256 fee = ESCROW * FAULT_BPS / 10_000;
 
-        Request memory r = _default();
-        r.nonce = 2;
+        Request memory r = _own();
+        r.brief.nonce = 2;
         address m = address(market);
-        _puppet.onReceive(m, 0, abi.encodeCall(market.withdraw, (address(_puppet))));
-        _puppet.onReceive(m, 0, abi.encodeCall(market.close, (id, none)));
-        _puppet.onReceive(m, ESCROW, abi.encodeCall(market.request, (_default()))); // posted already
-        _puppet.onReceive(m, 0, abi.encodeCall(market.withdraw, (burn))); // anybody may
-        _puppet.onReceive(m, ESCROW, abi.encodeCall(market.request, (r))); // a new job is nothing new
+        _puppet.onReceive(m, 0, abi.encodeCall(market.withdraw, (address(_puppet), COIN)));
+        _puppet.onReceive(m, 0, abi.encodeCall(market.close, (_ticket())));
+        _puppet.onReceive(m, ESCROW, abi.encodeCall(market.request, (_own()))); // posted already
+        _puppet.onReceive(m, 0, abi.encodeCall(market.withdraw, (burn, COIN)));
+        _puppet.onReceive(m, ESCROW, abi.encodeCall(market.request, (r)));
+        _puppet.onReceive(m, 0, abi.encodeCall(market.resolve, (_ticket())));
         uint256 before = address(_puppet).balance;
-        market.withdraw(address(_puppet));
-        vm.assertEq(_puppet.failed(), 3);
-        vm.assertEq(_puppet.succeeded(), 2);
-        vm.assertEq(address(_puppet).balance, before + ESCROW - fee - ESCROW);
+        market.withdraw(address(_puppet), COIN);
+        vm.assertEq(_puppet.failed(), 5);
+        vm.assertEq(_puppet.succeeded(), 1); // a new request, paid for
+        vm.assertEq(address(_puppet).balance, before - fee);
+        vm.assertEq(address(market).balance, 2 * ESCROW + fee);
+        market.withdraw(burn, COIN);
         vm.assertEq(burn.balance, fee);
-        vm.assertEq(address(market).balance, 2 * ESCROW); // of the new job and the other one
+        vm.assertEq(address(market).balance, 2 * ESCROW); // of the other job and the new one
     }
 
     /// NODE-3, MONEY-1: a worker that re-enters while its stake is paid out gets it once.
@@ -167,47 +177,44 @@ contract AdversaryTest is Base {
     function test_front_runner__copies_every_call__gains_nothing() public {
         Request memory r = _default();
         _request(r);
-        bytes memory header = _seedBlock(market.job(id).seedBlock);
-        committee = _draw(id, 3);
-        bytes memory keys = _sealedKeys(committee);
-        bytes32 hash = keccak256(abi.encode(committee));
-        JobId theirs = market.jobId(r, stranger);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_UnknownJob.selector, theirs));
+        bytes memory header = _seedBlock(market.job(id).moment);
+        address[] memory drawn = _draw(r);
+        bytes memory keys = _sealedKeys(drawn);
+        bytes32 hash = keccak256(abi.encode(drawn));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_NotRequester.selector, stranger, requester));
         vm.prank(stranger);
         market.deliver(r, SECRET, header, hash, keys);
-        _deliver(r, header, committee);
+        _deliver(r, header, drawn);
 
         bytes32 commitment = _commitment(id, committee[0], RIGHT);
-        bytes memory notSeated = abi.encodeWithSelector(IJobMarket.JobMarket_NotSeated.selector, stranger);
+        bytes memory notSeated = abi.encodeWithSelector(IJobs.JobMarket_NotSeated.selector, stranger);
         vm.expectRevert(notSeated);
         vm.prank(stranger);
-        market.commit(id, committee, commitment);
+        market.commit(_ticket(), commitment);
         _commitAll(RIGHT, RIGHT, RIGHT);
 
         vm.expectRevert(notSeated);
         vm.prank(stranger);
-        market.reveal(id, committee, RIGHT, _salt(committee[0]), "", "");
+        market.reveal(_ticket(), RIGHT, _salt(committee[0]), "", "");
         // Another seat that sends the copied opening opens nothing.
         bytes32 opened = keccak256(
             abi.encode(block.chainid, address(market), id, uint256(0), committee[1], RIGHT, _salt(committee[0]))
         );
         vm.expectRevert(
-            abi.encodeWithSelector(
-                IJobMarket.JobMarket_WrongOpening.selector, opened, _commitment(id, committee[1], RIGHT)
-            )
+            abi.encodeWithSelector(IJobs.JobMarket_WrongOpening.selector, opened, _commitment(id, committee[1], RIGHT))
         );
         vm.prank(committee[1]);
-        market.reveal(id, committee, RIGHT, _salt(committee[0]), "", "");
+        market.reveal(_ticket(), RIGHT, _salt(committee[0]), "", "");
     }
 
     /// JOB-11: an opening of one job opens nothing in the next, with the same committee and output.
     function test_replay__opening_of_another_job__reverts() public {
         Request memory r = _default();
-        (r.seats, r.quorum) = (4, 3);
+        (r.terms.seats, r.terms.quorum) = (4, 3);
         _ready(r);
         address[] memory first = committee;
         bytes32 old = _commitment(id, first[0], RIGHT);
-        r.nonce = 2;
+        r.brief.nonce = 2;
         _ready(r);
         for (uint256 i = 0; i < 4; ++i) {
             if (committee[i] != first[0]) {
@@ -215,13 +222,13 @@ contract AdversaryTest is Base {
                 continue;
             }
             vm.prank(first[0]);
-            market.commit(id, committee, old);
+            market.commit(_ticket(), old);
         }
         vm.expectRevert(
-            abi.encodeWithSelector(IJobMarket.JobMarket_WrongOpening.selector, _commitment(id, first[0], RIGHT), old)
+            abi.encodeWithSelector(IJobs.JobMarket_WrongOpening.selector, _commitment(id, first[0], RIGHT), old)
         );
         vm.prank(first[0]);
-        market.reveal(id, committee, RIGHT, _salt(first[0]), "", "");
+        market.reveal(_ticket(), RIGHT, _salt(first[0]), "", "");
     }
 
     /// DRAW-6, JOB-18: drawing until the committee pleases costs the fault fee each time.
@@ -229,21 +236,23 @@ contract AdversaryTest is Base {
         uint256 before = requester.balance;
         for (uint256 i = 0; i < 5; ++i) {
             Request memory r = _default();
-            r.nonce = i;
+            r.brief.nonce = i;
             _request(r);
             _lapse();
             vm.prank(stranger);
-            market.close(id, committee);
+            market.close(_ticket());
         }
-        market.withdraw(requester);
+        market.withdraw(requester, COIN);
         vm.assertEq(before - requester.balance, 5 * ESCROW * FAULT_BPS / 10_000);
     }
 
     /// JOB-2, DRAW-6: the requester cannot have one seed drawn twice by changing what the seed does not hash.
     function test_requester__second_delivery__reverts() public {
-        _ready();
-        bytes memory header = _seedBlock(market.job(id).seedBlock);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_WrongState.selector, id, State.Ready));
+        _request();
+        uint256 seedBlock = market.job(id).moment;
+        _deliver();
+        bytes memory header = _seedBlock(seedBlock);
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongState.selector, id, State.Ready));
         _deliver(_default(), header, committee);
     }
 
@@ -258,18 +267,38 @@ contract AdversaryTest is Base {
                     if (coalition & (1 << i) == 0 && acts[i] != 3) honest = false;
                 }
                 if (!honest) continue;
-                uint256 snapshot = vm.snapshotState();
-                _play(acts);
-                uint256 income = market.credit(requester);
-                uint256 loss = ESCROW;
-                for (uint256 i = 0; i < 3; ++i) {
-                    if (coalition & (1 << i) == 0) continue;
-                    income += market.credit(committee[i]);
-                    loss += _loss(committee[i]);
+                for (uint256 ending = 0; ending < 2; ++ending) {
+                    uint256 snapshot = vm.snapshotState();
+                    this.farm(coalition, acts, ending == 0);
+                    vm.revertToState(snapshot);
                 }
-                vm.assertLe(income, loss, "the coalition gained");
-                vm.revertToState(snapshot);
             }
+        }
+    }
+
+    /// @param patient whether the requester waits for its split vote to lapse
+    function farm(uint256 coalition, uint256[3] memory acts, bool patient) external {
+        _play(acts);
+        _finish(patient);
+        uint256 income = _credit(requester);
+        uint256 loss = ESCROW;
+        for (uint256 i = 0; i < 3; ++i) {
+            if (coalition & (1 << i) == 0) continue;
+            income += _credit(committee[i]);
+            loss += _loss(committee[i]);
+        }
+        vm.assertLe(income, loss, "the coalition gained");
+    }
+
+    function _finish(bool patient) private {
+        State state = market.job(id).state;
+        if (state == State.Settled && market.job(id).dissenting != 0) {
+            _lapse();
+            _resolve();
+        } else if (state == State.Disputed) {
+            if (patient) _lapse();
+            vm.prank(requester);
+            market.resolve(_ticket());
         }
     }
 
@@ -291,7 +320,7 @@ contract AdversaryTest is Base {
             if (acts[i] > 2 && commits > 1) _reveal(i, outputs[acts[i]]);
         }
         State state = market.job(id).state;
-        if (state == State.Settled || state == State.Refunded) return;
+        if (state == State.Settled || state == State.Refunded || state == State.Disputed) return;
         vm.warp(block.timestamp + 1 days);
         _close();
     }
@@ -301,8 +330,8 @@ contract AdversaryTest is Base {
         _ready();
         _demand(0);
         vm.prank(committee[0]);
-        market.publish(_default(), requester, CIPHERTEXT);
-        vm.assertEq(market.credit(committee[0]), DEPOSIT);
+        market.publish(_ticket(), _brief(), CIPHERTEXT);
+        vm.assertEq(_credit(committee[0]), DEPOSIT);
         vm.assertEq(address(market).balance, ESCROW + DEPOSIT);
     }
 
@@ -324,25 +353,32 @@ contract AdversaryTest is Base {
         }
         _nextEpoch();
         Request memory r = _default();
-        (r.seats, r.quorum) = (15, 8);
+        (r.terms.seats, r.terms.quorum) = (15, 8);
         _request(r);
-        bytes memory header = _seedBlock(market.job(id).seedBlock);
-        committee = _draw(id, 15);
-        bytes memory keys = _sealedKeys(committee);
+        bytes memory header = _seedBlock(market.job(id).moment);
+        address[] memory drawn = _draw(r);
+        bytes memory keys = _sealedKeys(drawn);
         uint256 cap = uint256(2 ** 24) * 30 / 100;
         vm.prank(requester);
         uint256 before = gasleft();
-        market.deliver(r, SECRET, header, keccak256(abi.encode(committee)), keys);
+        market.deliver(r, SECRET, header, keccak256(abi.encode(drawn)), keys);
         vm.assertLt(before - gasleft(), cap, "deliver");
+        _seat(id, drawn);
         for (uint256 i = 0; i < 15; ++i) {
             _commit(i, i < 8 ? RIGHT : WRONG);
         }
-        for (uint256 i = 0; i < 14; ++i) {
+        // The first output loses, which is the dearest tally.
+        for (uint256 i = 14; i > 0; --i) {
             _reveal(i, i < 8 ? RIGHT : WRONG);
         }
         before = gasleft();
-        _reveal(14, WRONG);
+        _reveal(0, RIGHT);
         vm.assertLt(before - gasleft(), cap, "reveal that settles");
         _assertState(State.Settled);
+        _lapse();
+        before = gasleft();
+        _resolve();
+        vm.assertLt(before - gasleft(), cap, "resolve");
+        vm.assertEq(market.result(id), RIGHT);
     }
 }

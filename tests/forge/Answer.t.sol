@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IJobMarket, INodeRegistry, Job, JobId, RefundReason, Request, State, vm} from "./Base.t.sol";
+import {INodeRegistry, IJobs, JobId, JobLib, RefundReason, Request, State, Ticket, vm} from "./Base.t.sol";
 import {EnclaveBase} from "./EnclaveBase.t.sol";
 
 /// @notice Level ATTESTED, signed refusals, and AGREED jobs for a version with a policy.
@@ -20,7 +20,7 @@ contract AnswerTest is EnclaveBase {
 
     function _readyAgreed() private {
         Request memory r = _default();
-        r.version = closed;
+        r.terms.version = closed;
         _readyEnrolled(r);
     }
 
@@ -30,7 +30,7 @@ contract AnswerTest is EnclaveBase {
 
     function _answer(bytes32 output, bytes memory sealedOutput, bytes memory signature) private {
         vm.prank(committee[0]);
-        market.answer(id, committee, output, sealedOutput, signature);
+        market.answer(_ticket(), output, sealedOutput, signature);
     }
 
     /// @dev keccak256 of what `_sealedKeys` has for one worker.
@@ -43,38 +43,48 @@ contract AnswerTest is EnclaveBase {
     function _refuseSigned(uint256 seat, uint8 reason) private {
         address worker = committee[seat];
         bytes32 key = _sealedKeyHash(worker);
-        _refuseRaw(seat, reason, key, _sign(_signingKey(worker), _refusalDigest(worker, key, reason)));
+        _refuseRaw(
+            seat, reason, _sealedKeys(committee), _sign(_signingKey(worker), _refusalDigest(worker, key, reason))
+        );
     }
 
-    function _refuseRaw(uint256 seat, uint8 reason, bytes32 key, bytes memory signature) private {
+    function _refuseRaw(uint256 seat, uint8 reason, bytes memory keys, bytes memory signature) private {
         vm.prank(committee[seat]);
-        market.refuse(id, committee, reason, key, signature);
+        market.refuse(_ticket(), reason, keys, signature);
     }
 
     function _expectWrongSignature(address worker, address signer) private {
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_WrongSignature.selector, worker, signer));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongSignature.selector, worker, signer));
     }
 
-    /// @dev Slot 4: `_seats`.
+    /// @dev Slot 6: `_seats`.
     function _seatSlot(uint256 seat) private view returns (bytes32) {
-        bytes32 ofJob = keccak256(abi.encode(JobId.unwrap(id), uint256(4)));
+        bytes32 ofJob = keccak256(abi.encode(JobId.unwrap(id), uint256(6)));
         return vm.load(address(market), keccak256(abi.encode(seat, ofJob)));
+    }
+
+    /// @dev MONEY-1 when the last lock's time is over.
+    function _assertAllPaid() private {
+        vm.warp(block.timestamp + 4 * LOCK_PERIOD);
+        _assertAllSettled();
     }
 
     // ------------------------------------------------------------------------------------------------ answer
 
     function test_request__attested__has_its_flags() public {
         _request(_defaultAttested());
-        vm.assertEq(market.job(id).flags, 24);
-        vm.assertEq(market.job(id).deliveredAt, 0);
+        vm.assertEq(market.job(id).flags, JobLib.ENROLLED);
         Request memory r = _defaultAttested();
-        r.ciphertextSize = 65537;
+        r.brief.ciphertextSize = 65537;
         _request(r);
-        vm.assertEq(market.job(id).flags, 26);
+        vm.assertEq(market.job(id).flags, JobLib.ENROLLED | JobLib.UNPUBLISHABLE);
         r = _default();
-        r.version = closed;
+        r.terms.version = closed;
         _request(r);
-        vm.assertEq(market.job(id).flags, 16);
+        vm.assertEq(market.job(id).flags, JobLib.ENROLLED);
+        r.terms.version = version;
+        _request(r);
+        vm.assertEq(market.job(id).flags, 0);
     }
 
     /// JOB-33
@@ -82,15 +92,15 @@ contract AnswerTest is EnclaveBase {
         Request memory r = _defaultAttested();
         uint8[2][4] memory wrong = [[0, 0], [2, 1], [1, 0], [3, 2]];
         for (uint256 i = 0; i < 4; ++i) {
-            (r.seats, r.quorum) = (wrong[i][0], wrong[i][1]);
+            (r.terms.seats, r.terms.quorum) = (wrong[i][0], wrong[i][1]);
             vm.expectRevert(
-                abi.encodeWithSelector(IJobMarket.JobMarket_BadCommittee.selector, r.seats, r.quorum, uint256(1))
+                abi.encodeWithSelector(IJobs.JobMarket_BadCommittee.selector, r.terms.seats, r.terms.quorum, uint256(1))
             );
             _request(r);
         }
         r = _defaultAttested();
-        r.version = version;
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_OpenVersion.selector, version));
+        r.terms.version = version;
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_OpenVersion.selector, version));
         _request(r);
     }
 
@@ -98,24 +108,67 @@ contract AnswerTest is EnclaveBase {
     function test_answer__signed__settles_and_pays() public {
         _readyAttested();
         address worker = committee[0];
-        vm.assertEq(market.job(id).deliveredAt, block.timestamp);
-        vm.assertEq(_seatSlot(0), _sealedKeyHash(worker));
+        vm.assertEq(market.job(id).moment, block.timestamp);
         bytes memory signature = _result(worker, RIGHT, SEALED);
         vm.expectEmit(address(market));
-        emit IJobMarket.OutputRevealed(id, worker, RIGHT, SEALED);
+        emit IJobs.OutputRevealed(id, worker, RIGHT, SEALED);
         vm.expectEmit(address(market));
-        emit IJobMarket.JobSettled(id, RIGHT, 1);
+        emit IJobs.JobSettled(id, RIGHT, 1, uint40(block.timestamp + CHALLENGE_WINDOW));
         vm.expectEmit(address(market));
-        emit IJobMarket.Credited(worker, id, PRICE);
-        vm.expectEmit(address(nodes));
-        emit INodeRegistry.StakesReleased(committee, LOCK);
+        emit IJobs.Credited(worker, id, COIN, PRICE);
         _answer(RIGHT, SEALED, signature);
         vm.assertEq(market.result(id), RIGHT);
-        vm.assertEq(market.credit(worker), PRICE);
-        vm.assertEq(_seatSlot(0), 0);
-        _assertAllSettled();
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_WrongState.selector, id, State.Settled));
+        vm.assertFalse(market.isFinal(id));
+        vm.assertEq(market.credit(worker, COIN), PRICE);
+        vm.assertEq(market.job(id).committed, 1);
+        vm.assertEq(market.job(id).revealed, 1);
+        vm.assertEq(_seatSlot(0), RIGHT);
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongState.selector, id, State.Settled));
         _answer(RIGHT, SEALED, signature);
+        _lapse();
+        vm.assertTrue(market.isFinal(id));
+        _assertAllPaid();
+    }
+
+    /// ENC-10: a hired enclave answers as a drawn one does, and must be one that could have been drawn.
+    function test_hire__enrolled_worker__answers_and_is_paid() public {
+        Request memory r = _hired(_defaultAttested(), workers[2]);
+        _hire(r);
+        vm.assertEq(market.job(id).flags, JobLib.ENROLLED | JobLib.HIRED);
+        _answer();
+        vm.assertEq(market.credit(workers[2], COIN), PRICE);
+        vm.assertEq(market.reputation(workers[2]), 5000);
+        _assertAllPaid();
+    }
+
+    /// ENC-10, JOB-37: whoever would leave a drawn seat vacant cannot be hired, nor who never enrolled.
+    function test_hire__not_eligible__reverts() public {
+        address[] memory one = new address[](1);
+        for (uint256 i = 0; i < 5; ++i) {
+            uint256 snapshot = vm.snapshotState();
+            address worker = one[0] = i == 4 ? _worker(9) : workers[i];
+            if (i == 0) {
+                vm.prank(worker);
+                nodes.replaceKeys(keccak256("new"), address(9));
+            }
+            if (i == 1) {
+                quotes.setRevoked(evidence[worker].platform, true);
+                nodes.revoke(worker, evidence[worker], evidence[worker].platform);
+            }
+            if (i == 2) {
+                vm.prank(worker);
+                nodes.announceExit();
+            }
+            // The prompt key ends a second too early.
+            if (i == 3) vm.warp(nodes.promptKey(worker).expiresAt - 2 * COMMIT_WINDOW - PUBLISH_WINDOW + 1);
+            if (i == 4) _register(worker, 5 ether);
+            Request memory r = _hired(_defaultAttested(), worker);
+            bytes memory keys = _sealedKeys(one);
+            vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NodeRegistry_NotHireable.selector, worker));
+            vm.prank(requester);
+            market.hire{value: PRICE}(r, keys);
+            vm.revertToState(snapshot);
+        }
     }
 
     /// SIG-1: every member of the Result, every key but the right one, every other form.
@@ -131,7 +184,7 @@ contract AnswerTest is EnclaveBase {
         ];
         for (uint256 i = 0; i < 3; ++i) {
             bytes memory signature = _sign(key, digests[i]);
-            vm.expectPartialRevert(IJobMarket.JobMarket_WrongSignature.selector);
+            vm.expectPartialRevert(IJobs.JobMarket_WrongSignature.selector);
             _answer(RIGHT, SEALED, signature);
         }
         bytes memory theirs = _sign(_signingKey(stranger), right);
@@ -145,16 +198,16 @@ contract AnswerTest is EnclaveBase {
         vm.chainId(block.chainid + 1);
         bytes memory elsewhere = _sign(key, _resultDigest(id, RIGHT, SEALED));
         vm.chainId(block.chainid - 1);
-        vm.expectPartialRevert(IJobMarket.JobMarket_WrongSignature.selector);
+        vm.expectPartialRevert(IJobs.JobMarket_WrongSignature.selector);
         _answer(RIGHT, SEALED, elsewhere);
     }
 
     function test_answer__zero_or_long_output__reverts() public {
         _readyAttested();
-        vm.expectRevert(IJobMarket.JobMarket_ZeroOutput.selector);
+        vm.expectRevert(IJobs.JobMarket_ZeroOutput.selector);
         _answer(0, SEALED, "");
         vm.expectRevert(
-            abi.encodeWithSelector(IJobMarket.JobMarket_SealedOutputTooLong.selector, uint256(1073), uint256(1072))
+            abi.encodeWithSelector(IJobs.JobMarket_SealedOutputTooLong.selector, uint256(1073), uint256(1072))
         );
         _answer(RIGHT, new bytes(1073), "");
         _answer(RIGHT, new bytes(1072), _result(committee[0], RIGHT, new bytes(1072)));
@@ -166,7 +219,7 @@ contract AnswerTest is EnclaveBase {
         bytes memory signature = _result(committee[0], RIGHT, SEALED);
         uint256 deadline = market.job(id).deadline;
         vm.warp(deadline + 1);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_TooLate.selector, deadline + 1, deadline));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_TooLate.selector, deadline + 1, deadline));
         _answer(RIGHT, SEALED, signature);
         vm.warp(deadline);
         _answer(RIGHT, SEALED, signature);
@@ -175,19 +228,18 @@ contract AnswerTest is EnclaveBase {
     /// JOB-34
     function test_answer__stranger_or_other_level__reverts() public {
         _readyAttested();
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_NotSeated.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_NotSeated.selector, stranger));
         vm.prank(stranger);
-        market.answer(id, committee, RIGHT, SEALED, "");
-        bytes memory wrongLevel = abi.encodeWithSelector(IJobMarket.JobMarket_WrongLevel.selector, id);
+        market.answer(_ticket(), RIGHT, SEALED, "");
+        bytes memory wrongLevel = abi.encodeWithSelector(IJobs.JobMarket_WrongLevel.selector, id);
         vm.expectRevert(wrongLevel);
         vm.prank(committee[0]);
-        market.commit(id, committee, RIGHT);
-        Request memory r = _defaultAttested();
+        market.commit(_ticket(), RIGHT);
         vm.expectRevert(wrongLevel);
         vm.prank(committee[0]);
-        market.prove(r, requester, committee, _opening(), MASKED, "", "");
+        market.prove(_ticket(), _brief(), _opening(), MASKED, "", "");
         _readyAgreed();
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_WrongLevel.selector, id));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongLevel.selector, id));
         _answer(RIGHT, SEALED, "");
     }
 
@@ -196,12 +248,12 @@ contract AnswerTest is EnclaveBase {
         _readyAttested();
         _lapse();
         vm.expectEmit(address(market));
-        emit IJobMarket.JobRefunded(id, RefundReason.TooFewCommits);
+        emit IJobs.JobRefunded(id, RefundReason.TooFewCommits);
         _close();
         vm.assertEq(_loss(committee[0]), SILENT_PENALTY);
-        vm.assertEq(market.credit(requester), PRICE);
+        vm.assertEq(market.credit(requester, COIN), PRICE);
         vm.assertEq(_seatSlot(0), 0);
-        _assertAllSettled();
+        _assertAllPaid();
     }
 
     /// JOB-17: the clock starts anew, the second of the delivery stays.
@@ -211,8 +263,8 @@ contract AnswerTest is EnclaveBase {
         vm.warp(delivered + 10);
         _demand(0);
         vm.warp(delivered + 20);
-        _publish(_defaultAttested());
-        vm.assertEq(market.job(id).deliveredAt, delivered);
+        _publish();
+        vm.assertEq(market.job(id).moment, delivered);
         address worker = committee[0];
         vm.prank(worker);
         nodes.replaceKeys(keccak256("later"), vm.addr(7));
@@ -220,41 +272,54 @@ contract AnswerTest is EnclaveBase {
         _expectWrongSignature(worker, vm.addr(7));
         _answer(RIGHT, SEALED, later);
         _answer();
-        _assertAllSettled();
+        _assertAllPaid();
     }
 
     // ------------------------------------------------------------------------------------------------ AGREED, enrolled
 
-    /// SIG-1, ENC-7: the sealed key's place is the commitment's, then the output's, then nobody's.
+    /// SIG-1: the seat's place is the commitment's, then the first output's, then nobody's.
     function test_agreed_enrolled__whole_life__settles() public {
         _readyAgreed();
-        for (uint256 i = 0; i < 3; ++i) {
-            vm.assertEq(_seatSlot(i), _sealedKeyHash(committee[i]));
-        }
         _commitAll(RIGHT, RIGHT, RIGHT);
         for (uint256 i = 0; i < 3; ++i) {
-            _reveal(i, RIGHT);
+            vm.assertEq(_seatSlot(i), _commitment(id, committee[i], RIGHT));
         }
+        _revealAll(RIGHT, RIGHT, RIGHT);
         _assertCredits(PRICE, PRICE, PRICE);
         for (uint256 i = 0; i < 3; ++i) {
-            vm.assertEq(_seatSlot(i), 0);
+            vm.assertEq(_seatSlot(i), i == 0 ? RIGHT : bytes32(0));
         }
-        _assertAllSettled();
+        _assertAllPaid();
     }
 
-    /// A sealed key's hash is no commitment: a seat that did not commit reveals nothing.
+    /// SIG-1: in a job for a version with a policy a reveal without the signature of the seat's enclave is none.
+    function test_agreed_enrolled__reveal_without_signature__reverts() public {
+        _readyAgreed();
+        _commitAll(RIGHT, RIGHT, RIGHT);
+        bytes[3] memory wrong =
+            [bytes(""), _result(committee[1], RIGHT, hex"5ea1ed"), _result(committee[0], RIGHT, "another")];
+        for (uint256 i = 0; i < 3; ++i) {
+            vm.expectPartialRevert(IJobs.JobMarket_WrongSignature.selector);
+            vm.prank(committee[0]);
+            market.reveal(_ticket(), RIGHT, _salt(committee[0]), hex"5ea1ed", wrong[i]);
+        }
+        _revealAll(RIGHT, RIGHT, RIGHT);
+        _assertCredits(PRICE, PRICE, PRICE);
+    }
+
+    /// A seat that did not commit reveals nothing.
     function test_agreed_enrolled__silent_seat__cannot_reveal_and_pays() public {
         _readyAgreed();
         _commit(0, RIGHT);
         _commit(1, RIGHT);
         _lapse();
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_NotCommitted.selector, committee[2]));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_NotCommitted.selector, committee[2]));
         _reveal(2, RIGHT);
         _reveal(0, RIGHT);
         _reveal(1, RIGHT);
         _assertLosses(0, 0, SILENT_PENALTY);
         vm.assertEq(_seatSlot(2), 0);
-        _assertAllSettled();
+        _assertAllPaid();
     }
 
     /// ENC-5: revoked after the delivery, silence is free, in Ready and behind other seats' reveals; a revocation before is not one of
@@ -297,16 +362,15 @@ contract AnswerTest is EnclaveBase {
             _readyAttested();
             bytes32 key = _sealedKeyHash(committee[0]);
             vm.expectEmit(address(market));
-            emit IJobMarket.SeatRefused(id, committee[0], reasons[i]);
+            emit IJobs.SeatRefused(id, committee[0], reasons[i]);
             vm.expectEmit(address(market));
-            emit IJobMarket.RefusalCharged(id, committee[0], FEE, key);
+            emit IJobs.RefusalCharged(id, committee[0], FEE, key);
             _refuseSigned(0, reasons[i]);
             _assertState(State.Refunded);
             vm.assertEq(market.job(id).charged, 1);
-            vm.assertEq(market.credit(committee[0]), FEE);
-            vm.assertEq(market.credit(requester), PRICE - FEE);
-            vm.assertEq(_seatSlot(0), 0);
-            _assertAllSettled();
+            vm.assertEq(market.credit(committee[0], COIN), FEE);
+            vm.assertEq(market.credit(requester, COIN), PRICE - FEE);
+            _assertAllPaid();
             vm.revertToState(snapshot);
         }
     }
@@ -318,38 +382,67 @@ contract AnswerTest is EnclaveBase {
             uint256 snapshot = vm.snapshotState();
             _readyAttested();
             _refuseSigned(0, reason);
-            vm.assertEq(market.credit(requester), PRICE);
+            vm.assertEq(market.credit(requester, COIN), PRICE);
             vm.assertEq(market.job(id).charged, 0);
             vm.revertToState(snapshot);
         }
         _ready();
         _refuseSigned(0, 1);
         _refuseSigned(1, 1);
-        vm.assertEq(market.credit(requester), ESCROW);
+        vm.assertEq(market.credit(requester, COIN), ESCROW);
     }
 
-    /// SIG-2: about the delivered key of this seat, by its signer, for the reason that is given.
+    /// SIG-2: about the delivered key of this seat, by its signer, for the reason that is given, for this market.
     function test_refuse__other_key_or_signature__reverts() public {
         _readyAgreed();
         address worker = committee[0];
         bytes32 key = _sealedKeyHash(worker);
         bytes32 other = _sealedKeyHash(committee[1]);
         uint256 signing = _signingKey(worker);
-        bytes memory signature = _sign(signing, _refusalDigest(worker, other, 5));
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_WrongSealedKey.selector, other, key));
-        _refuseRaw(0, 5, other, signature);
-        bytes[3] memory wrong = [
+        bytes memory keys = _sealedKeys(committee);
+        bytes memory changed = _sealedKeys(committee);
+        changed[3] ^= 0x01;
+        bytes memory right = _sign(signing, _refusalDigest(worker, key, 5));
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobs.JobMarket_WrongSealedKey.selector, keccak256(changed), keccak256(keys))
+        );
+        _refuseRaw(0, 5, changed, right);
+        bytes[4] memory wrong = [
             _sign(signing, _refusalDigest(worker, key, 4)),
+            _sign(signing, _refusalDigest(worker, other, 5)),
             _sign(signing, _refusalDigest(committee[1], key, 5)),
             _sign(_signingKey(committee[1]), _refusalDigest(worker, key, 5))
         ];
-        for (uint256 i = 0; i < 3; ++i) {
-            vm.expectPartialRevert(IJobMarket.JobMarket_WrongSignature.selector);
-            _refuseRaw(0, 5, key, wrong[i]);
+        for (uint256 i = 0; i < wrong.length; ++i) {
+            vm.expectPartialRevert(IJobs.JobMarket_WrongSignature.selector);
+            _refuseRaw(0, 5, keys, wrong[i]);
         }
         _refuseSigned(0, 5);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_Excused.selector, worker));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_Excused.selector, worker));
         _refuseSigned(0, 5);
+    }
+
+    /// SIG-2: keys are carried for seated workers only, so a vacant seat before another moves that one's key up.
+    function test_refuse__vacant_seat_before__is_about_its_own_key() public {
+        Request memory r = _default();
+        r.terms.version = closed;
+        for (uint256 i = 0; i < workers.length; ++i) {
+            uint256 snapshot = vm.snapshotState();
+            _replaceKeys(workers[i]);
+            _readyEnrolled(r);
+            if (committee[0] == address(0) && market.job(id).state == State.Ready) {
+                _refuseSigned(2, 5);
+                vm.assertEq(market.credit(committee[2], COIN), FEE);
+                return;
+            }
+            vm.revertToState(snapshot);
+        }
+        revert("seat 0 was never vacant");
+    }
+
+    function _replaceKeys(address worker) private {
+        vm.prank(worker);
+        nodes.replaceKeys(keccak256("new"), address(9));
     }
 
     /// SIG-2, MONEY-3: with a winner, without one, unpublished and refused, each refund is less by what was charged.
@@ -371,6 +464,9 @@ contract AnswerTest is EnclaveBase {
                 _commit(2, WRONG);
                 _reveal(1, RIGHT);
                 _reveal(2, WRONG);
+                _assertState(State.Disputed);
+                vm.prank(requester); // who calls no referee
+                market.resolve(_ticket());
             } else if (end == 2) {
                 _demand(1);
                 _lapse();
@@ -380,9 +476,9 @@ contract AnswerTest is EnclaveBase {
                 _refuseSigned(1, 4);
                 paid += FEE;
             }
-            vm.assertEq(market.job(id).charged, end == 3 ? 3 : 1);
-            vm.assertEq(market.credit(requester), ESCROW - paid);
-            _assertAllSettled();
+            vm.assertEq(market.job(id).charged, end == 3 ? 2 : 1);
+            vm.assertEq(market.credit(requester, COIN), ESCROW - paid);
+            _assertAllPaid();
             vm.revertToState(snapshot);
         }
     }
@@ -396,8 +492,8 @@ contract AnswerTest is EnclaveBase {
         _readyAttested();
         vm.assertEq(committee[0], address(0));
         _assertState(State.Refunded);
-        vm.assertEq(market.credit(requester), PRICE);
+        vm.assertEq(market.credit(requester, COIN), PRICE);
         vm.assertEq(_seatSlot(0), 0);
-        _assertAllSettled();
+        _assertAllPaid();
     }
 }

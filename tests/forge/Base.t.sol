@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Currencies} from "../../contracts/Currencies.sol";
+import {Disputes} from "../../contracts/Disputes.sol";
 import {JobMarket} from "../../contracts/JobMarket.sol";
 import {ModelRegistry} from "../../contracts/ModelRegistry.sol";
 import {NodeRegistry} from "../../contracts/NodeRegistry.sol";
+import {Upkeep} from "../../contracts/Upkeep.sol";
+import {IAccounts} from "../../contracts/interfaces/IAccounts.sol";
+import {ICurrencies} from "../../contracts/interfaces/ICurrencies.sol";
 import {IEnclaves} from "../../contracts/interfaces/IEnclaves.sol";
-import {IJobMarket} from "../../contracts/interfaces/IJobMarket.sol";
+import {IJobMarket, IResultConsumer} from "../../contracts/interfaces/IJobMarket.sol";
+import {IJobs} from "../../contracts/interfaces/IJobs.sol";
 import {IModelRegistry} from "../../contracts/interfaces/IModelRegistry.sol";
 import {INodeRegistry} from "../../contracts/interfaces/INodeRegistry.sol";
 import {BlockHeader} from "../../contracts/libraries/BlockHeader.sol";
@@ -14,10 +20,11 @@ import {MockQuoteVerifier} from "../../contracts/mocks/MockQuoteVerifier.sol";
 import {MockVerifier} from "../../contracts/mocks/MockVerifier.sol";
 import {ProofVerifiers} from "../../contracts/proofs/ProofVerifiers.sol";
 import {JobId, VersionId} from "../../contracts/types/Ids.sol";
-import {Job, RefundReason, State} from "../../contracts/types/Job.sol";
+import {Job, JobLib, RefundReason, State} from "../../contracts/types/Job.sol";
 import {Node} from "../../contracts/types/Node.sol";
 import {Policy} from "../../contracts/types/Policy.sol";
-import {Level, Request} from "../../contracts/types/Request.sol";
+import {Brief, Level, Request, Terms, Ticket} from "../../contracts/types/Request.sol";
+import {Offer} from "../../contracts/types/Version.sol";
 import {Header} from "./utils/Header.sol";
 import {Hex} from "./utils/Hex.sol";
 import {vm} from "./utils/Vm.sol";
@@ -33,21 +40,32 @@ abstract contract Base {
     uint32 internal constant COMMIT_WINDOW = 30 minutes;
     uint32 internal constant REVEAL_WINDOW = 20 minutes;
     uint32 internal constant PUBLISH_WINDOW = 40 minutes;
+    uint32 internal constant CHALLENGE_WINDOW = 60 minutes;
+    uint32 internal constant DISPUTE_WINDOW = 4 hours;
     uint32 internal constant STAKE_RATIO = 10;
     uint16 internal constant SILENT_BPS = 1000;
     uint16 internal constant WRONG_BPS = 5000;
     uint16 internal constant FAULT_BPS = 2000;
+    uint16 internal constant CHECK_BPS = 2500;
     uint96 internal constant DEPOSIT = 0.003 ether;
+    uint32 internal constant PROOF_GAS = 1_000_000;
+    uint64 internal constant MAX_BASE_FEE = 20 gwei;
+    uint96 internal constant PROVING_FEE = 0.001 ether;
+    uint64 internal constant BASE_FEE = 1 gwei;
+    uint256 internal constant BOND = (uint256(BASE_FEE) * PROOF_GAS + PROVING_FEE) * 3 / 2;
 
+    address internal constant COIN = address(0);
     uint72 internal constant PRICE = 0.01 ether;
-    uint256 internal constant LOCK = uint256(PRICE) * STAKE_RATIO;
+    uint96 internal constant LOCK = uint96(PRICE) * STAKE_RATIO;
     uint256 internal constant ESCROW = 3 * uint256(PRICE);
-    uint256 internal constant SILENT_PENALTY = LOCK * SILENT_BPS / 10_000;
-    uint256 internal constant WRONG_PENALTY = LOCK * WRONG_BPS / 10_000;
+    uint256 internal constant SILENT_PENALTY = uint256(LOCK) * SILENT_BPS / 10_000;
+    uint256 internal constant WRONG_PENALTY = uint256(LOCK) * WRONG_BPS / 10_000;
 
     uint32 internal constant ATTESTATION_PERIOD = 1 days;
     uint32 internal constant PROMPT_LIFETIME = 12 hours;
     uint32 internal constant IDENTITIES = 2;
+    uint32 internal constant LOCK_PERIOD = 5 hours;
+    uint256 internal constant CURRENCY_DELAY = 7 days;
 
     bytes32 internal constant SECRET = keccak256("seed secret");
     bytes internal constant CIPHERTEXT = "an input that nobody reads";
@@ -73,7 +91,9 @@ abstract contract Base {
     uint32 internal verifierId;
     NodeRegistry internal nodes;
     ModelRegistry internal models;
-    JobMarket internal market;
+    Currencies internal currencies;
+    /// @dev All its parts answer at this address.
+    IJobMarket internal market;
     VersionId internal version;
     /// @dev A version with a circuit.
     VersionId internal provable;
@@ -88,13 +108,16 @@ abstract contract Base {
     // The job of most tests.
     JobId internal id;
     address[] internal committee;
+    mapping(JobId => Ticket) private _tickets;
+    mapping(JobId => Brief) private _briefs;
 
     function setUp() public virtual {
         vm.roll(1000);
         vm.warp(1_700_000_000);
+        vm.fee(BASE_FEE);
         (nodes, models, market) = _deploy(_parameters());
         vm.prank(owner);
-        version = models.publish(keccak256("manifest"), _open(), PRICE, "file:///model");
+        version = models.publish(keccak256("manifest"), _open(), _offer(), "file:///model");
         verifier = new MockVerifier();
         vm.prank(steward);
         verifierId = verifiers.add(verifier);
@@ -109,50 +132,95 @@ abstract contract Base {
 
     // ------------------------------------------------------------------------------------------------ defaults
 
-    function _parameters() internal pure returns (IJobMarket.Parameters memory) {
-        return IJobMarket.Parameters({
+    function _parameters() internal pure returns (IJobs.Parameters memory) {
+        return IJobs.Parameters({
             seedDelay: SEED_DELAY,
             deliverWindow: DELIVER_WINDOW,
             commitWindow: COMMIT_WINDOW,
             revealWindow: REVEAL_WINDOW,
             publishWindow: PUBLISH_WINDOW,
+            challengeWindow: CHALLENGE_WINDOW,
+            disputeWindow: DISPUTE_WINDOW,
             stakeRatio: STAKE_RATIO,
             silentBps: SILENT_BPS,
             wrongBps: WRONG_BPS,
             faultBps: FAULT_BPS,
-            demandDeposit: DEPOSIT
+            checkBps: CHECK_BPS,
+            demandDeposit: DEPOSIT,
+            proofGas: PROOF_GAS,
+            maxBaseFee: MAX_BASE_FEE,
+            provingFee: PROVING_FEE
         });
     }
 
     function _limits() internal pure returns (IEnclaves.Limits memory) {
-        return IEnclaves.Limits(ATTESTATION_PERIOD, PROMPT_LIFETIME, IDENTITIES);
+        return IEnclaves.Limits(ATTESTATION_PERIOD, PROMPT_LIFETIME, IDENTITIES, LOCK_PERIOD);
+    }
+
+    /// @dev Nothing for the owner: a seat's pay is the price.
+    function _offer() internal pure returns (Offer memory) {
+        return Offer(PRICE, 0, false);
     }
 
     /// @dev The policy of an open version.
     function _open() internal pure returns (Policy memory none) {}
 
-    /// @dev AGREED(3, 2).
-    function _default() internal view returns (Request memory) {
-        return Request({
-            nonce: 1,
+    /// @dev AGREED(3, 2), without a verifier.
+    function _default() internal view returns (Request memory r) {
+        r.terms = Terms({
+            requester: requester,
             version: version,
             level: Level.Agreed,
             seats: 3,
             quorum: 2,
+            verifier: 0,
+            ownerPercent: 0,
+            token: COIN,
             pricePerSeat: PRICE,
+            lockEach: LOCK
+        });
+        r.brief = Brief({
+            nonce: 1,
             inputCommitment: keccak256("input"),
             ciphertextHash: ciphertextHash,
             ciphertextSize: uint32(CIPHERTEXT.length),
             responseKey: keccak256("response key"),
-            secretHash: keccak256(abi.encode(SECRET))
+            secretHash: keccak256(abi.encode(SECRET)),
+            worker: address(0),
+            reputation: 0,
+            consumer: address(0),
+            consumerGas: 0
         });
+    }
+
+    /// @dev AGREED(3, 2) for the version with a circuit: a proof decides.
+    function _defaultVerified() internal view returns (Request memory r) {
+        r = _default();
+        (r.terms.version, r.terms.verifier) = (provable, verifierId);
+        r.brief.inputCommitment = keccak256(abi.encode(BINDING, keccak256(abi.encode(INPUT, PAD))));
     }
 
     /// @dev PROVED.
     function _defaultProved() internal view returns (Request memory r) {
-        r = _default();
-        (r.version, r.level, r.seats, r.quorum) = (provable, Level.Proved, 1, 1);
-        r.inputCommitment = keccak256(abi.encode(BINDING, keccak256(abi.encode(INPUT, PAD))));
+        r = _defaultVerified();
+        (r.terms.level, r.terms.seats, r.terms.quorum) = (Level.Proved, 1, 1);
+    }
+
+    /// @dev For a request that a worker is hired with.
+    function _hired(Request memory r, address worker) internal pure returns (Request memory) {
+        (r.brief.worker, r.brief.secretHash) = (worker, 0);
+        return r;
+    }
+
+    /// @dev A larger committee on the same input; of another secret, as it must have.
+    function _referee(Request memory r) internal pure returns (Request memory) {
+        uint8 seats = r.terms.seats < 7 ? 2 * r.terms.seats + 1 : 15;
+        (r.terms.level, r.terms.seats, r.terms.quorum) = (Level.Agreed, seats, seats / 2 + 1);
+        r.terms.verifier = 0;
+        r.brief.worker = address(0);
+        r.brief.nonce += 1_000_000;
+        r.brief.secretHash = keccak256(abi.encode(SECRET));
+        return r;
     }
 
     function _worker(uint256 i) internal pure returns (address) {
@@ -166,14 +234,22 @@ abstract contract Base {
 
     // ------------------------------------------------------------------------------------------------ deployment
 
-    /// @dev All but the list of verifiers and the judge of quotes, of which the first call makes one each.
-    function _deploy(IJobMarket.Parameters memory p) internal returns (NodeRegistry n, ModelRegistry m, JobMarket j) {
+    /// @dev All but the lists of verifiers and currencies and the judge of quotes, of which the first call makes one each.
+    function _deploy(IJobs.Parameters memory p) internal returns (NodeRegistry n, ModelRegistry m, IJobMarket j) {
         if (address(verifiers) == address(0)) verifiers = new ProofVerifiers();
         if (address(quotes) == address(0)) quotes = new MockQuoteVerifier();
-        address predicted = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 2);
+        if (address(currencies) == address(0)) currencies = new Currencies(steward, CURRENCY_DELAY);
+        address predicted = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 4);
         m = new ModelRegistry(verifiers);
         n = new NodeRegistry(predicted, EPOCH, EXIT_DELAY, MINIMUM_STAKE, m, quotes, _limits());
-        j = new JobMarket(n, m, p);
+        j = _deployMarket(n, m, p);
+    }
+
+    /// @dev The market alone, whose address is that of the third contract from now on.
+    function _deployMarket(NodeRegistry n, ModelRegistry m, IJobs.Parameters memory p) internal returns (IJobMarket) {
+        Disputes disputes = new Disputes(n, m, currencies, p);
+        Upkeep upkeep = new Upkeep(n, m, currencies, p);
+        return IJobMarket(address(new JobMarket(n, m, currencies, p, disputes, upkeep)));
     }
 
     /// @dev A manifest with the member that `registerCircuit` looks for, and where it begins.
@@ -189,10 +265,14 @@ abstract contract Base {
     }
 
     function _publishProvable(address by, uint32 number) internal returns (VersionId made) {
+        return _publishProvable(by, number, _offer());
+    }
+
+    function _publishProvable(address by, uint32 number, Offer memory offer) internal returns (VersionId made) {
         (bytes memory manifest, uint256 offset) = _manifest(CIRCUIT, WEIGHTS);
         bytes32 hash = sha256(manifest);
         vm.startPrank(by);
-        made = models.publish(hash, _open(), PRICE, "file:///provable");
+        made = models.publish(hash, _open(), offer, "file:///provable");
         models.registerCircuit(
             made, number, manifest, offset, CIRCUIT, WEIGHTS, DESCRIPTOR, _weightsProof(made, CIRCUIT, WEIGHTS)
         );
@@ -229,10 +309,98 @@ abstract contract Base {
         return _request(_default());
     }
 
+    /// @dev By whom the terms name. The job becomes the present one.
     function _request(Request memory r) internal returns (JobId posted) {
-        vm.prank(requester);
-        posted = market.request{value: uint256(r.seats) * r.pricePerSeat}(r);
+        uint256 payment = r.terms.token == COIN ? _escrow(r) : 0;
+        vm.prank(r.terms.requester);
+        posted = market.request{value: payment}(r);
+        _remember(posted, r);
+    }
+
+    /// @dev Posts the job for the worker that its brief names. The job becomes the present one.
+    function _hire(Request memory r) internal returns (JobId posted) {
+        address[] memory one = new address[](1);
+        one[0] = r.brief.worker;
+        uint256 payment = r.terms.token == COIN ? _escrow(r) : 0;
+        vm.prank(r.terms.requester);
+        posted = market.hire{value: payment}(r, _sealedKeys(one));
+        _remember(posted, r);
+        _seat(posted, one);
+    }
+
+    function _escrow(Request memory r) internal pure returns (uint256) {
+        return uint256(r.terms.seats) * r.terms.pricePerSeat;
+    }
+
+    /// @dev Another price, and the stake that goes with it. In coins.
+    function _priced(Request memory r, uint96 price) internal pure returns (Request memory) {
+        (r.terms.pricePerSeat, r.terms.lockEach) = (price, uint96((uint256(price) * STAKE_RATIO + 1e9 - 1) / 1e9 * 1e9));
+        return r;
+    }
+
+    /// @dev The id as docs/spec/protocol.md tells it (JOB-2), without a call, which would use up a prank.
+    function _jobId(Request memory r) internal view returns (JobId) {
+        return
+            JobId.wrap(keccak256(abi.encode(block.chainid, address(market), r.terms, keccak256(abi.encode(r.brief)))));
+    }
+
+    /// @dev The ticket of the present job.
+    function _ticket() internal view returns (Ticket memory) {
+        return _tickets[id];
+    }
+
+    function _ticket(JobId of_) internal view returns (Ticket memory) {
+        return _tickets[of_];
+    }
+
+    /// @dev A ticket that shows another committee, and what the market says to it.
+    function _forged(address[] memory shown) internal view returns (Ticket memory t, bytes memory expected) {
+        t = _tickets[id];
+        t.committee = shown;
+        expected = _wrongCommittee(t);
+    }
+
+    function _wrongCommittee(Ticket memory shown) internal view returns (bytes memory) {
+        return abi.encodeWithSelector(IJobs.JobMarket_WrongCommittee.selector, _tag(shown), _tag(_tickets[id]));
+    }
+
+    function _tag(Ticket memory t) internal view returns (bytes12) {
+        JobId of_ = JobId.wrap(keccak256(abi.encode(block.chainid, address(market), t.terms, t.brief)));
+        return bytes12(keccak256(abi.encode(of_, t.keys, t.committee)));
+    }
+
+    /// @dev The brief of the present job.
+    function _brief() internal view returns (Brief memory) {
+        return _briefs[id];
+    }
+
+    function _brief(JobId of_) internal view returns (Brief memory) {
+        return _briefs[of_];
+    }
+
+    /// @dev The ticket of a job before its delivery.
+    function _undelivered(Request memory r) internal pure returns (Ticket memory) {
+        return Ticket(r.terms, keccak256(abi.encode(r.brief)), new address[](0), 0);
+    }
+
+    /// @dev Makes a posted job the present one.
+    function _remember(JobId posted, Request memory r) internal {
         id = posted;
+        _tickets[posted] = _undelivered(r);
+        _briefs[posted] = r.brief;
+    }
+
+    /// @dev Makes a job that was posted before the present one.
+    function _select(JobId posted) internal {
+        id = posted;
+        committee = _tickets[posted].committee;
+    }
+
+    /// @dev Notes who was drawn for a job.
+    function _seat(JobId posted, address[] memory drawn) internal {
+        _tickets[posted].committee = drawn;
+        _tickets[posted].keys = keccak256(_sealedKeys(drawn));
+        committee = drawn;
     }
 
     /// @dev Goes to the block after the seed block, whose header becomes known.
@@ -251,26 +419,27 @@ abstract contract Base {
     }
 
     function _deliver(Request memory r) internal {
-        JobId posted = market.jobId(r, requester);
-        bytes memory header = _seedBlock(market.job(posted).seedBlock);
-        address[] memory drawn = _draw(posted, r.seats);
-        bytes memory keys = _sealedKeys(drawn);
-        vm.prank(requester);
-        market.deliver(r, SECRET, header, keccak256(abi.encode(drawn)), keys);
-        committee = drawn;
+        JobId posted = _jobId(r);
+        bytes memory header = _seedBlock(market.job(posted).moment);
+        _deliver(r, header, _draw(r));
     }
 
     /// @dev The call alone, so that a test can expect what it does.
     function _deliver(Request memory r, bytes memory header, address[] memory drawn) internal {
-        vm.prank(requester);
+        vm.prank(r.terms.requester);
         market.deliver(r, SECRET, header, keccak256(abi.encode(drawn)), _sealedKeys(drawn));
+        _seat(_jobId(r), drawn);
     }
 
     /// @dev The draw as docs/spec/commitments.md tells it: leaves not drawn yet, end to end in leaf order.
-    function _draw(JobId posted, uint256 seats) internal view returns (address[] memory drawn) {
-        Job memory j = market.job(posted);
-        bytes32 seed = keccak256(abi.encode(posted, _mixHash(j.seedBlock), SECRET));
-        return _sample(seed, seats, (j.seedBlock - SEED_DELAY) / EPOCH, j.lockEach);
+    function _draw(Request memory r) internal view returns (address[] memory drawn) {
+        JobId posted = _jobId(r);
+        uint256 seedBlock = market.job(posted).moment;
+        bytes32 seed = keccak256(abi.encode(posted, _mixHash(seedBlock), SECRET));
+        drawn = _sample(seed, r.terms.seats, (seedBlock - SEED_DELAY) / EPOCH, r.terms.lockEach);
+        for (uint256 i = 0; i < drawn.length; ++i) {
+            if (drawn[i] != address(0) && market.reputation(drawn[i]) < r.brief.reputation) drawn[i] = address(0);
+        }
     }
 
     function _sample(bytes32 seed, uint256 seats, uint256 epoch, uint256 lockEach)
@@ -284,22 +453,39 @@ abstract contract Base {
             weights[i] = nodes.weightAt(nodes.workerAt(i), epoch);
         }
         drawn = new address[](seats);
-        for (uint256 seat = 0; seat < seats; ++seat) {
-            uint256 total = 0;
-            for (uint256 i = 0; i < count; ++i) {
-                total += weights[i];
-            }
-            if (total == 0) break;
-            uint256 point = uint256(keccak256(abi.encode(seed, seat))) % total;
-            uint256 leaf = 0;
-            while (point >= weights[leaf]) {
-                point -= weights[leaf++];
-            }
+        uint32[] memory operators = new uint32[](seats);
+        uint256 seat = 0;
+        for (uint256 looked = 0; looked < seats + 16 && seat < seats; ++looked) {
+            uint256 leaf = _pick(weights, uint256(keccak256(abi.encode(seed, looked))));
+            if (leaf == count) break;
             weights[leaf] = 0;
             address worker = nodes.workerAt(leaf);
             Node memory n = nodes.node(worker);
-            if (n.stake - n.locked >= lockEach) drawn[seat] = worker;
+            if (n.operator != 0 && _among(operators, n.operator)) continue;
+            operators[seat] = n.operator;
+            if (n.stake >= n.locked + lockEach) drawn[seat] = worker;
+            ++seat;
         }
+    }
+
+    /// @dev The leaf at a point of all weights end to end; their number if all are zero.
+    function _pick(uint256[] memory weights, uint256 point) private pure returns (uint256 leaf) {
+        uint256 total = 0;
+        for (uint256 i = 0; i < weights.length; ++i) {
+            total += weights[i];
+        }
+        if (total == 0) return weights.length;
+        point %= total;
+        while (point >= weights[leaf]) {
+            point -= weights[leaf++];
+        }
+    }
+
+    function _among(uint32[] memory numbers, uint32 number) private pure returns (bool) {
+        for (uint256 i = 0; i < numbers.length; ++i) {
+            if (numbers[i] == number) return true;
+        }
+        return false;
     }
 
     function _sealedKeys(address[] memory drawn) internal pure returns (bytes memory keys) {
@@ -332,7 +518,7 @@ abstract contract Base {
         address worker = committee[seat];
         bytes32 commitment = _commitment(id, worker, output);
         vm.prank(worker);
-        market.commit(id, committee, commitment);
+        market.commit(_ticket(), commitment);
     }
 
     function _commitAll(bytes32 a, bytes32 b, bytes32 c) internal {
@@ -344,62 +530,109 @@ abstract contract Base {
     function _reveal(uint256 seat, bytes32 output) internal {
         bytes memory signature = _result(committee[seat], output, hex"5ea1ed");
         vm.prank(committee[seat]);
-        market.reveal(id, committee, output, _salt(committee[seat]), hex"5ea1ed", signature);
+        market.reveal(_ticket(), output, _salt(committee[seat]), hex"5ea1ed", signature);
     }
 
-    /// @dev What `worker` would have to send for job `posted` of `market`.
-    function _proof(JobId posted, address worker) internal view returns (bytes memory) {
+    function _revealAll(bytes32 a, bytes32 b, bytes32 c) internal {
+        _reveal(0, a);
+        _reveal(1, b);
+        _reveal(2, c);
+    }
+
+    /// @dev Takes the present job from its delivery to what its votes make of it.
+    function _vote(bytes32 a, bytes32 b, bytes32 c) internal {
+        _commitAll(a, b, c);
+        _revealAll(a, b, c);
+    }
+
+    /// @dev What `prover` would have to send for job `posted` of `market`.
+    function _proof(JobId posted, address prover) internal view returns (bytes memory) {
+        return _proof(posted, prover, MASKED);
+    }
+
+    function _proof(JobId posted, address prover, bytes memory masked) internal view returns (bytes memory) {
         return verifier.proofOf(
             CIRCUIT,
             WEIGHTS,
             INPUT,
-            _provedOutput(),
-            keccak256(abi.encode(block.chainid, address(market), posted, worker))
+            _provedOutput(masked),
+            keccak256(abi.encode(block.chainid, address(market), posted, prover))
         );
     }
 
     function _provedOutput() internal pure returns (bytes32) {
-        return keccak256(abi.encode(uint256(2), PAD, keccak256(MASKED)));
+        return _provedOutput(MASKED);
+    }
+
+    function _provedOutput(bytes memory masked) internal pure returns (bytes32) {
+        return keccak256(abi.encode(uint256(2), PAD, keccak256(masked)));
     }
 
     function _prove() internal {
-        _prove(_defaultProved(), _proof(id, committee[0]));
+        _prove(_brief(), _proof(id, committee[0]));
     }
 
     /// @dev The call alone, so that a test can expect what it does.
-    function _prove(Request memory r, bytes memory proof) internal {
+    function _prove(Brief memory brief, bytes memory proof) internal {
         bytes memory signature = _result(committee[0], _provedOutput(), MASKED);
         vm.prank(committee[0]);
-        market.prove(r, requester, committee, _opening(), MASKED, proof, signature);
+        market.prove(_ticket(), brief, _opening(), MASKED, proof, signature);
     }
 
-    function _opening() internal pure returns (IJobMarket.InputOpening memory) {
-        return IJobMarket.InputOpening(BINDING, INPUT, PAD);
+    function _opening() internal pure returns (IJobs.InputOpening memory) {
+        return IJobs.InputOpening(BINDING, INPUT, PAD);
     }
 
     function _refuse(uint256 seat) internal {
         vm.prank(committee[seat]);
-        market.refuse(id, committee, 1, 0, "");
+        market.refuse(_ticket(), 1, "", "");
     }
 
     function _demand(uint256 seat) internal {
         vm.deal(committee[seat], committee[seat].balance + DEPOSIT);
         vm.prank(committee[seat]);
-        market.demand{value: DEPOSIT}(id, committee);
+        market.demand{value: DEPOSIT}(_ticket());
     }
 
     function _publish() internal {
-        _publish(_default());
-    }
-
-    function _publish(Request memory r) internal {
         vm.prank(stranger);
-        market.publish(r, requester, CIPHERTEXT);
+        market.publish(_ticket(), _brief(), CIPHERTEXT);
     }
 
     function _close() internal {
         vm.prank(stranger);
-        market.close(id, committee);
+        market.close(_ticket());
+    }
+
+    function _challengeBy(address by) internal {
+        vm.deal(by, by.balance + BOND);
+        vm.prank(by);
+        market.challenge{value: BOND}(_ticket());
+    }
+
+    /// @dev Proves the output behind MASKED.
+    function _judgeBy(address by) internal {
+        _judgeBy(by, MASKED);
+    }
+
+    function _judgeBy(address by, bytes memory masked) internal {
+        bytes memory proof = _proof(id, by, masked);
+        vm.prank(by);
+        market.judge(_ticket(), _brief(), _opening(), masked, proof);
+    }
+
+    /// @dev Posts the referee's job and stays at the present one. By the requester; `stake` is the bond, or 0 in a split vote.
+    function _refer(Request memory referee, uint256 stake) internal returns (JobId posted) {
+        JobId disputed = id;
+        vm.prank(requester);
+        posted = market.refer{value: _escrow(referee) + stake}(_ticket(), _brief(), referee);
+        _remember(posted, referee);
+        _select(disputed);
+    }
+
+    function _resolve() internal {
+        vm.prank(stranger);
+        market.resolve(_ticket());
     }
 
     // ------------------------------------------------------------------------------------------------ signatures
@@ -445,9 +678,9 @@ abstract contract Base {
     }
 
     function _assertCredits(uint256 a, uint256 b, uint256 c) internal view {
-        vm.assertEq(market.credit(committee[0]), a, "credit of seat 0");
-        vm.assertEq(market.credit(committee[1]), b, "credit of seat 1");
-        vm.assertEq(market.credit(committee[2]), c, "credit of seat 2");
+        vm.assertEq(_credit(committee[0]), a, "credit of seat 0");
+        vm.assertEq(_credit(committee[1]), b, "credit of seat 1");
+        vm.assertEq(_credit(committee[2]), c, "credit of seat 2");
     }
 
     /// @dev What each seat has lost of the stake that it registered with.
@@ -464,22 +697,30 @@ abstract contract Base {
         revert("not a worker");
     }
 
-    /// @dev MONEY-1 when no job is open and no worker's stake is locked.
+    /// @dev MONEY-1 when no job is open.
     function _assertAllSettled() internal view {
         uint256 stakes = 0;
         for (uint256 i = 0; i < workers.length; ++i) {
-            Node memory n = nodes.node(workers[i]);
-            stakes += n.stake;
-            vm.assertEq(n.locked, 0, "locked after the end");
+            stakes += nodes.node(workers[i]).stake;
         }
         vm.assertEq(address(nodes).balance, stakes, "registry");
         vm.assertEq(address(market).balance, _allCredits(), "market");
     }
 
+    /// @dev Coins that the market owes the account.
+    function _credit(address account) internal view returns (uint256) {
+        return market.credit(account, COIN);
+    }
+
+    function _locked(address worker) internal view returns (uint256) {
+        return nodes.node(worker).locked;
+    }
+
     function _allCredits() internal view returns (uint256 sum) {
-        sum = market.credit(requester) + market.credit(burn) + market.credit(stranger);
+        sum = _credit(requester) + _credit(burn) + _credit(stranger) + _credit(owner) + market.fees(version, COIN)
+            + market.fees(provable, COIN);
         for (uint256 i = 0; i < workers.length; ++i) {
-            sum += market.credit(workers[i]);
+            sum += _credit(workers[i]);
         }
     }
 }

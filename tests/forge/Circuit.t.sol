@@ -26,7 +26,7 @@ contract CircuitTest is Base {
         (_text, _offset) = (manifest, offset);
         bytes32 hash = sha256(manifest);
         vm.prank(owner);
-        _version = models.publish(hash, _open(), PRICE, "");
+        _version = models.publish(hash, _open(), _offer(), "");
         _weightsProof_ = _weightsProof(_version, CIRCUIT, WEIGHTS);
     }
 
@@ -60,7 +60,7 @@ contract CircuitTest is Base {
         vm.assertEq(circuit, CIRCUIT);
         vm.assertEq(weights, WEIGHTS);
         vm.assertEq(address(models.verifiers()), address(verifiers));
-        vm.assertEq(models.priceOf(_version), PRICE);
+        vm.assertEq(models.verifierOf(_version), verifierId);
     }
 
     /// MODEL-4

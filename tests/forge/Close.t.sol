@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Base, IJobMarket, Job, JobId, RefundReason, Request, State, vm} from "./Base.t.sol";
+import {Base, INodeRegistry, IJobs, JobId, RefundReason, Request, State, Ticket, vm} from "./Base.t.sol";
 
 contract CloseTest is Base {
+    uint256 private constant SEATS_SLOT = 6;
+
     function _expectTooEarly(uint256 deadline) private {
         vm.warp(deadline);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_TooEarly.selector, deadline, deadline));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_TooEarly.selector, deadline, deadline));
         _close();
         vm.warp(deadline + 1);
     }
 
     function _expectRefund(RefundReason reason) private {
         vm.expectEmit(address(market));
-        emit IJobMarket.JobRefunded(id, reason);
+        emit IJobs.JobRefunded(id, reason);
         _close();
         _assertState(State.Refunded);
-        vm.assertEq(market.job(id).digest, 0);
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongState.selector, id, State.Refunded));
+        market.result(id);
     }
 
     /// JOB-18, JOB-24, DRAW-6: the requester is silent.
@@ -25,15 +28,15 @@ contract CloseTest is Base {
         _expectTooEarly(market.job(id).deadline);
         uint256 fee = ESCROW * FAULT_BPS / 10_000;
         vm.expectEmit(address(market));
-        emit IJobMarket.Credited(burn, id, fee);
+        emit IJobs.Credited(burn, id, COIN, fee);
         vm.expectEmit(address(market));
-        emit IJobMarket.JobRefunded(id, RefundReason.NotDelivered);
+        emit IJobs.JobRefunded(id, RefundReason.NotDelivered);
         vm.expectEmit(address(market));
-        emit IJobMarket.Credited(requester, id, ESCROW - fee);
+        emit IJobs.Credited(requester, id, COIN, ESCROW - fee);
         _close();
         _assertState(State.Refunded);
-        vm.assertEq(market.credit(burn), fee);
-        vm.assertEq(market.credit(requester), ESCROW - fee);
+        vm.assertEq(_credit(burn), fee);
+        vm.assertEq(_credit(requester), ESCROW - fee);
         _assertAllSettled();
     }
 
@@ -44,8 +47,8 @@ contract CloseTest is Base {
         _expectRefund(RefundReason.TooFewCommits);
         _assertLosses(SILENT_PENALTY, SILENT_PENALTY, SILENT_PENALTY);
         _assertCredits(0, 0, 0);
-        vm.assertEq(market.credit(requester), ESCROW);
-        vm.assertEq(market.credit(burn), 3 * SILENT_PENALTY);
+        vm.assertEq(_credit(requester), ESCROW);
+        vm.assertEq(_credit(burn), 3 * SILENT_PENALTY);
         _assertAllSettled();
     }
 
@@ -56,7 +59,7 @@ contract CloseTest is Base {
         _expectTooEarly(market.job(id).deadline);
         _expectRefund(RefundReason.TooFewCommits);
         _assertLosses(SILENT_PENALTY, 0, SILENT_PENALTY);
-        vm.assertEq(market.credit(requester), ESCROW);
+        vm.assertEq(_credit(requester), ESCROW);
         _assertAllSettled();
     }
 
@@ -67,13 +70,13 @@ contract CloseTest is Base {
         _commit(2, RIGHT);
         uint256 deadline = uint256(market.job(id).deadline) + REVEAL_WINDOW;
         vm.warp(market.job(id).deadline + 1);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_TooEarly.selector, block.timestamp, deadline));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_TooEarly.selector, block.timestamp, deadline));
         _close();
         _expectTooEarly(deadline);
         _expectRefund(RefundReason.NoQuorum);
         _assertLosses(WRONG_PENALTY, SILENT_PENALTY, WRONG_PENALTY);
-        vm.assertEq(market.credit(requester), ESCROW);
-        vm.assertEq(market.credit(burn), 2 * WRONG_PENALTY + SILENT_PENALTY);
+        vm.assertEq(_credit(requester), ESCROW);
+        vm.assertEq(_credit(burn), 2 * WRONG_PENALTY + SILENT_PENALTY);
         _assertAllSettled();
     }
 
@@ -88,20 +91,29 @@ contract CloseTest is Base {
         _assertState(State.Settled);
         _assertCredits(PRICE, 0, PRICE);
         _assertLosses(0, WRONG_PENALTY, 0);
-        vm.assertEq(market.credit(requester), PRICE);
+        vm.assertEq(_credit(requester), PRICE);
         _assertAllSettled();
     }
 
-    /// JOB-22
-    function test_close__committed_two_hide__slashes_them_and_refunds() public {
+    /// JOB-22, CHAL-2: who hid pays at once; what the one output is worth has to be found out.
+    function test_close__committed_two_hide__slashes_them_and_is_disputed() public {
         _ready();
         _commitAll(RIGHT, RIGHT, RIGHT);
         _reveal(0, RIGHT);
         _expectTooEarly(market.job(id).deadline);
-        _expectRefund(RefundReason.NoQuorum);
+        vm.expectEmit(address(market));
+        emit IJobs.JobDisputed(id, uint40(block.timestamp + DISPUTE_WINDOW));
+        _close();
+        _assertState(State.Disputed);
+        _assertLosses(0, WRONG_PENALTY, WRONG_PENALTY);
+        vm.assertEq(_credit(burn), 2 * WRONG_PENALTY);
+        _lapse();
+        vm.expectEmit(address(market));
+        emit IJobs.JobRefunded(id, RefundReason.NoQuorum);
+        _resolve();
         _assertCredits(0, 0, 0);
         _assertLosses(0, WRONG_PENALTY, WRONG_PENALTY);
-        vm.assertEq(market.credit(requester), ESCROW);
+        vm.assertEq(_credit(requester), ESCROW);
         _assertAllSettled();
     }
 
@@ -117,7 +129,7 @@ contract CloseTest is Base {
     /// JOB-19: a large input and silence.
     function test_close__unpublishable_and_silent__costs_nothing() public {
         Request memory r = _default();
-        r.ciphertextSize = 65537;
+        r.brief.ciphertextSize = 65537;
         _ready(r);
         _lapse();
         _expectRefund(RefundReason.TooFewCommits);
@@ -128,7 +140,7 @@ contract CloseTest is Base {
     /// JOB-19: hiding after the commit costs what it always does.
     function test_close__unpublishable_and_hidden__is_slashed() public {
         Request memory r = _default();
-        r.ciphertextSize = 65537;
+        r.brief.ciphertextSize = 65537;
         _ready(r);
         _commit(0, RIGHT);
         _commit(1, RIGHT);
@@ -143,32 +155,23 @@ contract CloseTest is Base {
         _lapse();
         address[] memory forged = committee;
         forged[2] = stranger;
-        bytes memory expected = abi.encodeWithSelector(
-            IJobMarket.JobMarket_WrongCommittee.selector,
-            keccak256(abi.encode(forged)),
-            keccak256(abi.encode(committee))
-        );
+        (Ticket memory shown, bytes memory expected) = _forged(forged);
         vm.expectRevert(expected);
-        market.close(id, forged);
+        market.close(shown);
         _close();
         _ready2();
         _demand(0);
         _lapse();
         forged = committee;
         forged[2] = stranger;
-        vm.expectRevert(
-            abi.encodeWithSelector(
-                IJobMarket.JobMarket_WrongCommittee.selector,
-                keccak256(abi.encode(forged)),
-                keccak256(abi.encode(committee))
-            )
-        );
-        market.close(id, forged);
+        (shown, expected) = _forged(forged);
+        vm.expectRevert(expected);
+        market.close(shown);
     }
 
     function _ready2() private {
         Request memory r = _default();
-        r.nonce = 2;
+        r.brief.nonce = 2;
         _nextEpoch();
         _ready(r);
     }
@@ -178,19 +181,25 @@ contract CloseTest is Base {
         _ready();
         _lapse();
         _close();
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_WrongState.selector, id, State.Refunded));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongState.selector, id, State.Refunded));
         _close();
     }
 
-    /// NODE-3, JOB-10: stake that is locked when its owner's exit delay ends stays until the job is closed.
-    function test_close__worker_left_meanwhile__is_still_slashed() public {
+    /// NODE-3, NODE-4, JOB-10: a worker that announces its exit right after the delivery still pays at the last end there can be.
+    function test_close__worker_announced_its_exit__is_still_slashed() public {
         _ready();
         vm.prank(committee[0]);
         nodes.announceExit();
-        vm.warp(block.timestamp + EXIT_DELAY + 1);
+        vm.warp(block.timestamp + EXIT_DELAY - 1);
+        vm.expectRevert(
+            abi.encodeWithSelector(INodeRegistry.NodeRegistry_TooEarly.selector, block.timestamp, block.timestamp + 1)
+        );
+        vm.prank(committee[0]);
+        nodes.withdraw();
         _close();
         _assertLosses(SILENT_PENALTY, SILENT_PENALTY, SILENT_PENALTY);
         uint256 stake = nodes.node(committee[0]).stake;
+        vm.warp(block.timestamp + 1);
         vm.prank(committee[0]);
         nodes.withdraw();
         vm.assertEq(committee[0].balance, stake);
@@ -201,17 +210,17 @@ contract CloseTest is Base {
         _ready();
         for (uint256 i = 0; i < 3; ++i) {
             vm.prank(committee[i]);
-            market.commit(id, committee, keccak256("the same"));
+            market.commit(_ticket(), keccak256("the same"));
         }
         _lapse();
         _expectRefund(RefundReason.NoQuorum);
         _assertCredits(0, 0, 0);
         _assertLosses(WRONG_PENALTY, WRONG_PENALTY, WRONG_PENALTY);
-        vm.assertEq(market.credit(requester), ESCROW);
+        vm.assertEq(_credit(requester), ESCROW);
     }
 
-    /// @dev What an ended job no longer needs is cleared, for the refund of gas. Slots 2 and 3: `_seats`, `_demanders`.
-    function test_close__ended_job__leaves_no_seats_in_storage() public {
+    /// @dev What a job no longer needs is cleared, for the refund of gas; of a settled one the result stays.
+    function test_close__settled_job__leaves_the_result_alone_in_storage() public {
         _ready();
         _demand(0);
         vm.assertTrue(_demanderSlot() != 0);
@@ -225,9 +234,9 @@ contract CloseTest is Base {
         _reveal(1, RIGHT);
         _lapse();
         _close();
-        for (uint256 i = 0; i < 3; ++i) {
-            vm.assertEq(_seatSlot(i), 0);
-        }
+        vm.assertEq(_seatSlot(0), RIGHT);
+        vm.assertEq(_seatSlot(1), 0);
+        vm.assertEq(_seatSlot(2), 0);
     }
 
     function test_close__void_job__leaves_no_seats_in_storage() public {
@@ -240,12 +249,13 @@ contract CloseTest is Base {
         vm.assertEq(_seatSlot(1), 0);
     }
 
+    /// @dev Slots of `_seats` and `_demanders` in the market's storage: three of Accounts, two of EIP712, `_jobs`, these.
     function _seatSlot(uint256 seat) private view returns (bytes32) {
-        bytes32 ofJob = keccak256(abi.encode(JobId.unwrap(id), uint256(4)));
+        bytes32 ofJob = keccak256(abi.encode(JobId.unwrap(id), SEATS_SLOT));
         return vm.load(address(market), keccak256(abi.encode(seat, ofJob)));
     }
 
     function _demanderSlot() private view returns (bytes32) {
-        return vm.load(address(market), keccak256(abi.encode(JobId.unwrap(id), uint256(5))));
+        return vm.load(address(market), keccak256(abi.encode(JobId.unwrap(id), SEATS_SLOT + 1)));
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Base, IJobMarket, Job, RefundReason, Request, State, vm} from "./Base.t.sol";
+import {Base, IJobs, Job, RefundReason, Request, State, vm} from "./Base.t.sol";
 
 contract DemandTest is Base {
     function setUp() public override {
@@ -13,7 +13,7 @@ contract DemandTest is Base {
     function test_demand__seat__stops_the_clock() public {
         vm.warp(block.timestamp + 5);
         vm.expectEmit(address(market));
-        emit IJobMarket.CiphertextDemanded(id, committee[0], uint40(block.timestamp + PUBLISH_WINDOW));
+        emit IJobs.CiphertextDemanded(id, committee[0], uint40(block.timestamp + PUBLISH_WINDOW));
         _demand(0);
         Job memory j = market.job(id);
         vm.assertTrue(j.state == State.Demanded);
@@ -26,41 +26,39 @@ contract DemandTest is Base {
         uint256[3] memory sent = [uint256(0), DEPOSIT - 1, DEPOSIT + 1];
         for (uint256 i = 0; i < 3; ++i) {
             vm.deal(committee[0], sent[i]);
-            vm.expectRevert(
-                abi.encodeWithSelector(IJobMarket.JobMarket_WrongDeposit.selector, sent[i], uint256(DEPOSIT))
-            );
+            vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongDeposit.selector, sent[i], uint256(DEPOSIT)));
             vm.prank(committee[0]);
-            market.demand{value: sent[i]}(id, committee);
+            market.demand{value: sent[i]}(_ticket());
         }
     }
 
     /// JOB-17
     function test_demand__after_commit__reverts() public {
         _commit(0, RIGHT);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_AlreadyCommitted.selector, committee[0]));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_AlreadyCommitted.selector, committee[0]));
         _demand(0);
     }
 
     /// JOB-17
     function test_demand__after_refusal__reverts() public {
         _refuse(0);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_Excused.selector, committee[0]));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_Excused.selector, committee[0]));
         _demand(0);
     }
 
     /// JOB-17
     function test_demand__stranger__reverts() public {
         vm.deal(stranger, DEPOSIT);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_NotSeated.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_NotSeated.selector, stranger));
         vm.prank(stranger);
-        market.demand{value: DEPOSIT}(id, committee);
+        market.demand{value: DEPOSIT}(_ticket());
     }
 
     /// JOB-17: once per job.
     function test_demand__after_publication__reverts() public {
         _demand(0);
         _publish();
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_AlreadyPublished.selector, id));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_AlreadyPublished.selector, id));
         _demand(1);
     }
 
@@ -68,7 +66,7 @@ contract DemandTest is Base {
     function test_demand__around_the_deadline__in_time_or_late() public {
         uint256 deadline = market.job(id).deadline;
         vm.warp(deadline + 1);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_TooLate.selector, deadline + 1, deadline));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_TooLate.selector, deadline + 1, deadline));
         _demand(0);
         vm.warp(deadline);
         _demand(0);
@@ -82,21 +80,24 @@ contract DemandTest is Base {
         _demand(2);
         _lapse();
         vm.expectEmit(address(market));
-        emit IJobMarket.JobRefunded(id, RefundReason.Unpublished);
+        emit IJobs.JobRefunded(id, RefundReason.Unpublished);
         _close();
         _assertState(State.Refunded);
         _assertCredits(fee, 0, fee + DEPOSIT);
         _assertLosses(0, 0, 0);
-        vm.assertEq(market.credit(requester), ESCROW - 2 * fee);
+        vm.assertEq(_credit(requester), ESCROW - 2 * fee);
+        for (uint256 i = 0; i < 3; ++i) {
+            vm.assertEq(_locked(committee[i]), 0);
+        }
         _assertAllSettled();
     }
 
     /// JOB-19
     function test_demand__large_ciphertext__reverts() public {
         Request memory r = _default();
-        r.ciphertextSize = 65537;
+        r.brief.ciphertextSize = 65537;
         _ready(r);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_Unpublishable.selector, id));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_Unpublishable.selector, id));
         _demand(0);
     }
 }

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Currencies} from "../../contracts/Currencies.sol";
+import {Disputes} from "../../contracts/Disputes.sol";
 import {JobMarket} from "../../contracts/JobMarket.sol";
 import {ModelRegistry} from "../../contracts/ModelRegistry.sol";
 import {NodeRegistry} from "../../contracts/NodeRegistry.sol";
+import {Upkeep} from "../../contracts/Upkeep.sol";
 import {IEnclaves} from "../../contracts/interfaces/IEnclaves.sol";
 import {IJobMarket} from "../../contracts/interfaces/IJobMarket.sol";
+import {IJobs} from "../../contracts/interfaces/IJobs.sol";
 import {IQuoteVerifier} from "../../contracts/interfaces/IQuoteVerifier.sol";
 import {ProofVerifiers} from "../../contracts/proofs/ProofVerifiers.sol";
 import {Evidence, Report, TcbStatus} from "../../contracts/types/Evidence.sol";
 import {JobId, VersionId} from "../../contracts/types/Ids.sol";
 import {State} from "../../contracts/types/Job.sol";
 import {Policy} from "../../contracts/types/Policy.sol";
-import {Level, Request} from "../../contracts/types/Request.sol";
+import {Brief, Level, Request, Terms, Ticket} from "../../contracts/types/Request.sol";
+import {Offer} from "../../contracts/types/Version.sol";
 import {Header} from "./utils/Header.sol";
 import {vm} from "./utils/Vm.sol";
 
@@ -59,7 +64,8 @@ contract EnclaveAttacksTest {
     uint32 private constant REVEAL = 20 minutes;
     uint32 private constant PUBLISH = 40 minutes;
     uint64 private constant PRICE = 0.01 ether;
-    uint256 private constant LOCK = uint256(PRICE) * 10;
+    uint96 private constant LOCK = uint96(PRICE) * 10;
+    uint32 private constant LOCK_PERIOD = 5 hours;
     uint256 private constant FEE = uint256(PRICE) / 5;
     bytes32 private constant SECRET = keccak256("seed secret");
     bytes32 private constant KEY = keccak256("hpke");
@@ -73,7 +79,7 @@ contract EnclaveAttacksTest {
     Judge private judge;
     ModelRegistry private models;
     NodeRegistry private nodes;
-    JobMarket private market;
+    IJobMarket private market;
     VersionId private sealedVersion;
     VersionId private open;
 
@@ -90,16 +96,17 @@ contract EnclaveAttacksTest {
         vm.warp(1_700_000_000);
         models = new ModelRegistry(new ProofVerifiers());
         judge = new Judge();
-        address predicted = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        Currencies currencies = new Currencies(address(0), 1 days);
+        address predicted = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 3);
         nodes = new NodeRegistry(
-            predicted, EPOCH, EXIT_DELAY, 1 ether, models, judge, IEnclaves.Limits(PERIOD, LIFETIME, 2)
+            predicted, EPOCH, EXIT_DELAY, 1 ether, models, judge, IEnclaves.Limits(PERIOD, LIFETIME, 2, LOCK_PERIOD)
         );
-        market = new JobMarket(
-            nodes, models, IJobMarket.Parameters(2, 1 hours, COMMIT, REVEAL, PUBLISH, 10, 1000, 5000, 2000, 0.003 ether)
-        );
+        Disputes disputes = new Disputes(nodes, models, currencies, _parameters());
+        Upkeep upkeep = new Upkeep(nodes, models, currencies, _parameters());
+        market = IJobMarket(address(new JobMarket(nodes, models, currencies, _parameters(), disputes, upkeep)));
         vm.startPrank(OWNER);
-        sealedVersion = models.publish(keccak256("sealed"), _policy(), PRICE, "");
-        open = models.publish(keccak256("open"), _nothing(), PRICE, "");
+        sealedVersion = models.publish(keccak256("sealed"), _policy(), Offer(PRICE, 0, false), "");
+        open = models.publish(keccak256("open"), _nothing(), Offer(PRICE, 0, false), "");
         vm.stopPrank();
         vm.deal(REQUESTER, 100 ether);
         for (uint256 i = 0; i < 3; ++i) {
@@ -115,6 +122,14 @@ contract EnclaveAttacksTest {
     }
 
     // ------------------------------------------------------------------------------------------------ steps
+
+    function _parameters() private pure returns (IJobs.Parameters memory p) {
+        (p.seedDelay, p.deliverWindow, p.commitWindow) = (2, 1 hours, COMMIT);
+        (p.revealWindow, p.publishWindow) = (REVEAL, PUBLISH);
+        (p.challengeWindow, p.disputeWindow) = (1 hours, 4 hours);
+        (p.stakeRatio, p.silentBps, p.wrongBps, p.faultBps, p.checkBps) = (10, 1000, 5000, 2000, 2500);
+        (p.demandDeposit, p.proofGas, p.maxBaseFee, p.provingFee) = (0.003 ether, 1e6, 20 gwei, 0.001 ether);
+    }
 
     function _policy() private pure returns (Policy memory p) {
         p.measurements = new bytes32[](1);
@@ -191,34 +206,50 @@ contract EnclaveAttacksTest {
         );
     }
 
-    function _default() private view returns (Request memory) {
-        return Request({
+    function _default() private view returns (Request memory r) {
+        r.terms = Terms(REQUESTER, sealedVersion, Level.Attested, 1, 1, 0, 0, address(0), PRICE, LOCK);
+        r.brief = Brief({
             nonce: 0,
-            version: sealedVersion,
-            level: Level.Attested,
-            seats: 1,
-            quorum: 1,
-            pricePerSeat: PRICE,
             inputCommitment: keccak256("input"),
             ciphertextHash: keccak256("ciphertext"),
             ciphertextSize: 100,
             responseKey: keccak256("response"),
-            secretHash: keccak256(abi.encode(SECRET))
+            secretHash: keccak256(abi.encode(SECRET)),
+            worker: address(0),
+            reputation: 0,
+            consumer: address(0),
+            consumerGas: 0
         });
+    }
+
+    /// @dev AGREED(3, 2) for the version with a policy.
+    function _three() private view returns (Request memory r) {
+        r = _default();
+        (r.terms.level, r.terms.seats, r.terms.quorum) = (Level.Agreed, 3, 2);
+    }
+
+    function _ticket() private view returns (Ticket memory) {
+        return Ticket(posted.terms, keccak256(abi.encode(posted.brief)), committee, keccak256(_keys(_seated())));
+    }
+
+    function _seated() private view returns (uint256 seats) {
+        for (uint256 i = 0; i < committee.length; ++i) {
+            if (committee[i] != address(0)) ++seats;
+        }
     }
 
     /// @dev A request whose draw, as things stand, begins with this worker.
     function _requestFor(address worker, Request memory r) private {
         uint256 seedBlock = block.number + 2;
-        for (;; ++r.nonce) {
-            bytes32 seed = _seed(market.jobId(r, REQUESTER), seedBlock);
-            address[] memory drawn =
-                nodes.drawEnrolled(seed, r.seats, block.number / EPOCH, uint96(LOCK), _eligibility());
+        for (;; ++r.brief.nonce) {
+            bytes32 seed = _seed(market.jobId(r), seedBlock);
+            address[] memory drawn = nodes.drawEnrolled(seed, r.terms.seats, block.number / EPOCH, LOCK, _eligibility());
             if (drawn[0] == worker) break;
         }
         posted = r;
         vm.prank(REQUESTER);
-        id = market.request{value: uint256(r.seats) * PRICE}(r);
+        id = market.request{value: uint256(r.terms.seats) * PRICE}(r);
+        delete committee;
     }
 
     function _seed(JobId job, uint256 seedBlock) private pure returns (bytes32) {
@@ -231,19 +262,16 @@ contract EnclaveAttacksTest {
 
     /// @dev Delivers to whom the contract draws; empty committee when that was a refund.
     function _deliver(uint256 requestedAt) private {
-        uint256 seedBlock = market.job(id).seedBlock;
+        uint256 seedBlock = market.job(id).moment;
         bytes memory header = Header.encode(seedBlock, keccak256(abi.encode("randao", seedBlock)));
         if (block.number <= seedBlock) vm.roll(seedBlock + 1);
         vm.setBlockhash(seedBlock, keccak256(header));
         IEnclaves.Eligibility memory e = _eligibility();
         e.requestedAt = uint40(requestedAt);
-        committee = nodes.drawEnrolled(_seed(id, seedBlock), posted.seats, (seedBlock - 2) / EPOCH, uint96(LOCK), e);
-        uint256 seated = 0;
-        for (uint256 i = 0; i < committee.length; ++i) {
-            if (committee[i] != address(0)) ++seated;
-        }
+        committee = nodes.drawEnrolled(_seed(id, seedBlock), posted.terms.seats, (seedBlock - 2) / EPOCH, LOCK, e);
+        bytes memory keys = _keys(_seated());
         vm.prank(REQUESTER);
-        market.deliver(posted, SECRET, header, keccak256(abi.encode(committee)), _keys(seated));
+        market.deliver(posted, SECRET, header, keccak256(abi.encode(committee)), keys);
     }
 
     /// @dev A delivered job of this worker.
@@ -304,13 +332,13 @@ contract EnclaveAttacksTest {
 
     function _answer(address worker, bytes memory signature) private {
         vm.prank(worker);
-        market.answer(id, committee, OUTPUT, SEALED, signature);
+        market.answer(_ticket(), OUTPUT, SEALED, signature);
     }
 
     function _close() private {
         vm.warp(uint256(market.job(id).deadline) + 1);
         vm.prank(STRANGER);
-        market.close(id, committee);
+        market.close(_ticket());
     }
 
     function _assertState(State expected) private view {
@@ -334,11 +362,12 @@ contract EnclaveAttacksTest {
         nodes.revoke(worker, evidence[worker], platform);
     }
 
-    /// @dev MONEY-1 with nothing open.
-    function _assertAllPaid() private view {
-        uint256 credits = market.credit(REQUESTER) + market.credit(address(0xdEaD));
+    /// @dev MONEY-1 with nothing open. Stake is free when the last lock's time is over.
+    function _assertAllPaid() private {
+        vm.warp(block.timestamp + 4 * LOCK_PERIOD);
+        uint256 credits = market.credit(REQUESTER, address(0)) + market.credit(address(0xdEaD), address(0));
         for (uint256 i = 0; i < workers.length; ++i) {
-            credits += market.credit(workers[i]);
+            credits += market.credit(workers[i], address(0));
             vm.assertEq(nodes.node(workers[i]).locked, 0, "locked");
         }
         vm.assertEq(address(market).balance, credits, "MONEY-1");
@@ -467,7 +496,7 @@ contract EnclaveAttacksTest {
             nodes.announceExit();
         }
         _nextEpoch();
-        address[] memory drawn = nodes.drawEnrolled(0, 1, block.number / EPOCH, uint96(LOCK), _eligibility());
+        address[] memory drawn = nodes.drawEnrolled(0, 1, block.number / EPOCH, LOCK, _eligibility());
         vm.assertEq(drawn[0], address(0), "drawn with a prompt key of another enclave");
     }
 
@@ -717,7 +746,7 @@ contract EnclaveAttacksTest {
             _deliver(requestedAt);
             vm.assertEq(committee[0], address(0), "the seat was handed on");
             _assertState(State.Refunded);
-            vm.assertEq(market.credit(REQUESTER), PRICE);
+            vm.assertEq(market.credit(REQUESTER, address(0)), PRICE);
             vm.revertToState(snapshot);
         }
     }
@@ -744,7 +773,7 @@ contract EnclaveAttacksTest {
         _enrol(worker);
         for (uint256 i = 0; i < 20; ++i) {
             bytes32 seed = keccak256(abi.encode("seed", i));
-            address[] memory drawn = nodes.drawEnrolled(seed, 1, block.number / EPOCH, uint96(LOCK), _eligibility());
+            address[] memory drawn = nodes.drawEnrolled(seed, 1, block.number / EPOCH, LOCK, _eligibility());
             vm.assertTrue(drawn[0] != worker, "drawn in the epoch of the enrolment");
         }
     }
@@ -775,38 +804,40 @@ contract EnclaveAttacksTest {
         _answer(worker, good);
         vm.expectRevert();
         this.answer(worker, good);
-        vm.assertEq(market.credit(worker), PRICE);
+        vm.assertEq(market.credit(worker, address(0)), PRICE);
         _assertAllPaid();
     }
 
     function test_commit__attestedJob__reverts() public {
         _ready(workers[0]);
+        Ticket memory ticket = _ticket();
         vm.prank(workers[0]);
-        vm.expectRevert();
-        market.commit(id, committee, keccak256("commitment"));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongLevel.selector, id));
+        market.commit(ticket, keccak256("commitment"));
     }
 
     function test_request__attestedOpenVersionOrMoreSeats__reverts() public {
         Request memory r = _default();
         vm.startPrank(REQUESTER);
-        r.version = open;
-        vm.expectRevert();
+        r.terms.version = open;
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_OpenVersion.selector, open));
         market.request{value: PRICE}(r);
         r = _default();
-        (r.seats, r.quorum) = (3, 2);
-        vm.expectRevert();
+        (r.terms.seats, r.terms.quorum) = (3, 2);
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_BadCommittee.selector, 3, 2, 1));
         market.request{value: 3 * uint256(PRICE)}(r);
         vm.stopPrank();
     }
 
     // ------------------------------------------------------------------------------------------------ SIG-2
 
-    function refuse(address worker, uint8 reason, bytes32 sealedKey, bytes memory signature) external {
+    function refuse(address worker, uint8 reason, bytes memory sealedKeys, bytes memory signature) external {
+        Ticket memory ticket = _ticket();
         vm.prank(worker);
-        market.refuse(id, committee, reason, sealedKey, signature);
+        market.refuse(ticket, reason, sealedKeys, signature);
     }
 
-    /// @dev The delivered key is 80 zero bytes.
+    /// @dev Each delivered key is 80 zero bytes.
     function _delivered() private pure returns (bytes32) {
         return keccak256(new bytes(80));
     }
@@ -814,10 +845,10 @@ contract EnclaveAttacksTest {
     function test_signedRefusal__chargesOnce_moneyAddsUp() public {
         address worker = workers[0];
         _ready(worker);
-        this.refuse(worker, 5, _delivered(), _signRefusal(keyOf[worker], worker, _delivered(), 5));
+        this.refuse(worker, 5, _keys(_seated()), _signRefusal(keyOf[worker], worker, _delivered(), 5));
         _assertState(State.Refunded);
-        vm.assertEq(market.credit(worker), FEE);
-        vm.assertEq(market.credit(REQUESTER), PRICE - FEE);
+        vm.assertEq(market.credit(worker, address(0)), FEE);
+        vm.assertEq(market.credit(REQUESTER, address(0)), PRICE - FEE);
         _assertAllPaid();
     }
 
@@ -825,9 +856,16 @@ contract EnclaveAttacksTest {
     function test_signedRefusal__ofAKeyThatWasNotDelivered__chargesNothing() public {
         address worker = workers[0];
         _ready(worker);
-        bytes32 rubbish = keccak256("rubbish");
-        try this.refuse(worker, 5, rubbish, _signRefusal(keyOf[worker], worker, rubbish, 5)) {} catch {}
-        vm.assertEq(market.credit(worker), 0, "a host can earn the fee of every job with a key of its own making");
+        bytes memory rubbish = bytes.concat(new bytes(79), hex"01");
+        bytes memory signature = _signRefusal(keyOf[worker], worker, keccak256(rubbish), 5);
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobs.JobMarket_WrongSealedKey.selector, keccak256(rubbish), _delivered())
+        );
+        this.refuse(worker, 5, rubbish, signature);
+        try this.refuse(worker, 5, _keys(1), signature) {} catch {}
+        vm.assertEq(
+            market.credit(worker, address(0)), 0, "a host can earn the fee of every job with a key of its own making"
+        );
     }
 
     function test_signedRefusal__otherReasonOrForeignSignature__chargesNothing() public {
@@ -835,46 +873,43 @@ contract EnclaveAttacksTest {
         _ready(worker);
         bytes memory foreign = _signRefusal(keyOf[workers[1]], worker, _delivered(), 5);
         vm.expectRevert();
-        this.refuse(worker, 5, _delivered(), foreign);
+        this.refuse(worker, 5, _keys(_seated()), foreign);
         bytes memory four = _signRefusal(keyOf[worker], worker, _delivered(), 4);
         vm.expectRevert();
-        this.refuse(worker, 5, _delivered(), four);
+        this.refuse(worker, 5, _keys(_seated()), four);
         bytes memory two = _signRefusal(keyOf[worker], worker, _delivered(), 2);
-        this.refuse(worker, 2, _delivered(), two);
-        vm.assertEq(market.credit(worker), 0);
-        vm.assertEq(market.credit(REQUESTER), PRICE);
+        this.refuse(worker, 2, _keys(_seated()), two);
+        vm.assertEq(market.credit(worker, address(0)), 0);
+        vm.assertEq(market.credit(REQUESTER, address(0)), PRICE);
         _assertAllPaid();
     }
 
     /// @dev Three seats: one is charged for, one demands, nobody publishes.
     function test_signedRefusal_thenUnpublished__moneyAddsUp() public {
-        Request memory r = _default();
-        (r.level, r.seats, r.quorum) = (Level.Agreed, 3, 2);
-        _requestFor(workers[0], r);
+        _requestFor(workers[0], _three());
         _deliver(block.timestamp);
-        this.refuse(workers[0], 1, _delivered(), _signRefusal(keyOf[workers[0]], workers[0], _delivered(), 1));
+        this.refuse(workers[0], 1, _keys(_seated()), _signRefusal(keyOf[workers[0]], workers[0], _delivered(), 1));
         vm.deal(committee[1], 1 ether);
+        Ticket memory ticket = _ticket();
         vm.prank(committee[1]);
-        market.demand{value: 0.003 ether}(id, committee);
+        market.demand{value: 0.003 ether}(ticket);
         _close();
-        vm.assertEq(market.credit(workers[0]), FEE);
-        vm.assertEq(market.credit(committee[1]), FEE + 0.003 ether);
-        vm.assertEq(market.credit(committee[2]), FEE);
-        vm.assertEq(market.credit(REQUESTER), 3 * (uint256(PRICE) - FEE));
+        vm.assertEq(market.credit(workers[0], address(0)), FEE);
+        vm.assertEq(market.credit(committee[1], address(0)), FEE + 0.003 ether);
+        vm.assertEq(market.credit(committee[2], address(0)), FEE);
+        vm.assertEq(market.credit(REQUESTER, address(0)), 3 * (uint256(PRICE) - FEE));
         _assertAllPaid();
     }
 
     function test_signedRefusals__twoOfThree__refundIsLessBoth() public {
-        Request memory r = _default();
-        (r.level, r.seats, r.quorum) = (Level.Agreed, 3, 2);
-        _requestFor(workers[0], r);
+        _requestFor(workers[0], _three());
         _deliver(block.timestamp);
         for (uint256 i = 0; i < 2; ++i) {
             address w = committee[i];
-            this.refuse(w, 4, _delivered(), _signRefusal(keyOf[w], w, _delivered(), 4));
+            this.refuse(w, 4, _keys(_seated()), _signRefusal(keyOf[w], w, _delivered(), 4));
         }
         _assertState(State.Refunded);
-        vm.assertEq(market.credit(REQUESTER), 3 * uint256(PRICE) - 2 * FEE);
+        vm.assertEq(market.credit(REQUESTER, address(0)), 3 * uint256(PRICE) - 2 * FEE);
         _assertAllPaid();
     }
 }

@@ -17,7 +17,7 @@ abstract contract EnclaveBase is Base {
     function setUp() public virtual override {
         super.setUp();
         vm.prank(owner);
-        closed = models.publish(keccak256("closed"), _policy(), PRICE, "");
+        closed = models.publish(keccak256("closed"), _policy(), _offer(), "");
     }
 
     function _policy() internal pure returns (Policy memory p) {
@@ -28,7 +28,7 @@ abstract contract EnclaveBase is Base {
 
     function _defaultAttested() internal view returns (Request memory r) {
         r = _default();
-        (r.version, r.level, r.seats, r.quorum) = (closed, Level.Attested, 1, 1);
+        (r.terms.version, r.terms.level, r.terms.seats, r.terms.quorum) = (closed, Level.Attested, 1, 1);
     }
 
     function _hpke(address worker) internal view virtual returns (bytes32) {
@@ -143,12 +143,10 @@ abstract contract EnclaveBase is Base {
     /// @dev Requests and delivers a job for the version with a policy to whom the contract draws.
     function _readyEnrolled(Request memory r) internal {
         _request(r);
-        uint40 requestedAt = uint40(block.timestamp);
-        bytes memory header = _seedBlock(market.job(id).seedBlock);
-        bytes32 seed = keccak256(abi.encode(id, _mixHash(market.job(id).seedBlock), SECRET));
-        IEnclaves.Eligibility memory e = _eligibility();
-        e.requestedAt = requestedAt;
-        committee = nodes.drawEnrolled(seed, r.seats, (market.job(id).seedBlock - SEED_DELAY) / EPOCH, uint96(LOCK), e);
-        _deliver(r, header, committee);
+        uint256 seedBlock = market.job(id).moment;
+        bytes memory header = _seedBlock(seedBlock);
+        bytes32 seed = keccak256(abi.encode(id, _mixHash(seedBlock), SECRET));
+        uint256 epoch = (seedBlock - SEED_DELAY) / EPOCH;
+        _deliver(r, header, nodes.drawEnrolled(seed, r.terms.seats, epoch, r.terms.lockEach, _eligibility()));
     }
 }

@@ -8,6 +8,7 @@ import {EnclaveBase} from "./EnclaveBase.t.sol";
 /// @notice Attesting, ending and revoking attestations, places on platforms.
 contract EnclavesAttestTest is EnclaveBase {
     address private _w;
+    uint40 private _until;
 
     function setUp() public override {
         super.setUp();
@@ -319,15 +320,16 @@ contract EnclavesAttestTest is EnclaveBase {
     function _lock(address worker) private {
         address[] memory one = new address[](1);
         one[0] = worker;
+        _until = uint40(block.timestamp);
         vm.prank(address(market));
-        nodes.lock(one, 1);
+        nodes.lock(one, 1 gwei, _until);
     }
 
     function _release(address worker) private {
         address[] memory one = new address[](1);
         one[0] = worker;
         vm.prank(address(market));
-        nodes.release(one, 1, new uint256[](1));
+        nodes.release(one, 1 gwei, _until, new uint256[](1));
     }
 
     /// ENC-9
@@ -347,15 +349,31 @@ contract EnclavesAttestTest is EnclaveBase {
         vm.assertFalse(nodes.signs(_w, before, time + 1));
     }
 
-    /// ENC-9: to the last second of the exit delay, while stake is locked.
+    /// ENC-9: a lock whose period is over is none, without anybody's call.
+    function test_replaceKeys__lock_came_free_by_itself__owes_nothing() public {
+        _lock(_w);
+        vm.prank(_w);
+        nodes.replaceKeys(keccak256("a"), address(9));
+        vm.warp((block.timestamp / LOCK_PERIOD + 1) * LOCK_PERIOD - 1);
+        vm.expectPartialRevert(IEnclaves.Enclaves_SignerOwed.selector);
+        vm.prank(_w);
+        nodes.replaceKeys(keccak256("b"), address(10));
+        vm.warp(block.timestamp + 1);
+        vm.prank(_w);
+        nodes.replaceKeys(keccak256("b"), address(10));
+        vm.assertTrue(nodes.signs(_w, address(10), block.timestamp));
+    }
+
+    /// ENC-9: to the last second in which a job can be answered, while stake is locked.
     function test_replaceKeys__signer_owed_and_stake_locked__reverts() public {
         vm.prank(_w);
         nodes.replaceKeys(keccak256("a"), address(9)); // nothing is locked
         _lock(_w);
         vm.prank(_w);
         nodes.replaceKeys(keccak256("b"), address(10));
-        uint256 owed = block.timestamp + EXIT_DELAY;
+        uint256 owed = block.timestamp + LOCK_PERIOD;
         vm.warp(owed);
+        _lock(_w); // by another job
         vm.expectRevert(abi.encodeWithSelector(IEnclaves.Enclaves_SignerOwed.selector, _w, owed));
         vm.prank(_w);
         nodes.replaceKeys(keccak256("c"), address(11));

@@ -38,7 +38,7 @@ contract EnclavesDrawTest is EnclaveBase {
     function _drawEnrolled(bytes32 seed, uint256 seats) private view returns (address[] memory) {
         IEnclaves.Eligibility memory e = _eligibility();
         e.requestedAt = _requestedAt;
-        return nodes.drawEnrolled(seed, seats, _epoch, uint96(LOCK), e);
+        return nodes.drawEnrolled(seed, seats, _epoch, LOCK, e);
     }
 
     /// @dev What the draw must give, from the plain draw of everybody and the kinds.
@@ -186,7 +186,7 @@ contract EnclavesDrawTest is EnclaveBase {
         _populate(0, 0);
         for (uint256 i = 0; i < 20; ++i) {
             bytes32 seed = keccak256(abi.encode(i));
-            vm.assertEq(_drawEnrolled(seed, 4), nodes.draw(seed, 4, _epoch, uint96(LOCK)));
+            vm.assertEq(_drawEnrolled(seed, 4), nodes.draw(seed, 4, _epoch, LOCK));
         }
     }
 

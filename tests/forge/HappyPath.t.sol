@@ -8,7 +8,7 @@ import {Base, Header, State, vm} from "./Base.t.sol";
 contract HappyPathTest is Base {
     event Gas(string step, uint256 used);
 
-    /// JOB-1, JOB-5, JOB-10, JOB-15, JOB-20, MONEY-3
+    /// JOB-1, JOB-5, JOB-10, JOB-15, JOB-20, MONEY-3, CHAL-1
     function test_job__all_agree__paid_and_settled() public {
         Request memory r = _default();
         uint256 before;
@@ -16,12 +16,12 @@ contract HappyPathTest is Base {
         before = gasleft();
         _request(r);
         emit Gas("request", before - gasleft());
-        vm.assertEq(market.job(id).seedBlock, block.number + SEED_DELAY);
+        vm.assertEq(market.job(id).moment, block.number + SEED_DELAY);
 
         _deliver(r);
         vm.assertEq(committee.length, 3);
         for (uint256 i = 0; i < 3; ++i) {
-            vm.assertEq(nodes.node(committee[i]).locked, LOCK);
+            vm.assertEq(_locked(committee[i]), LOCK);
         }
         for (uint256 i = 0; i < 3; ++i) {
             before = gasleft();
@@ -36,9 +36,19 @@ contract HappyPathTest is Base {
         }
         _assertState(State.Settled);
         vm.assertEq(market.result(id), RIGHT);
+        vm.assertFalse(market.isFinal(id));
+        // No call frees the stake: time does.
+        for (uint256 i = 0; i < 3; ++i) {
+            vm.assertEq(_locked(committee[i]), LOCK);
+        }
+        vm.warp(block.timestamp + 3 * LOCK_PERIOD + 1);
+        for (uint256 i = 0; i < 3; ++i) {
+            vm.assertEq(_locked(committee[i]), 0);
+        }
+        vm.assertTrue(market.isFinal(id));
         _assertCredits(PRICE, PRICE, PRICE);
         _assertLosses(0, 0, 0);
-        vm.assertEq(market.credit(requester), 0);
+        vm.assertEq(_credit(requester), 0);
         _assertAllSettled();
     }
 }

@@ -15,11 +15,11 @@ contract NodeRegistryExitTest is Base {
         nodes.withdraw();
     }
 
-    function _lock(address worker, uint96 amount) private {
+    function _lock(address worker, uint96 amount, uint40 until) private {
         address[] memory one = new address[](1);
         one[0] = worker;
         vm.prank(address(market));
-        nodes.lock(one, amount);
+        nodes.lock(one, amount, until);
     }
 
     /// NODE-3
@@ -78,10 +78,22 @@ contract NodeRegistryExitTest is Base {
     /// NODE-3, NODE-5
     function test_withdraw__locked__reverts() public {
         _announce(2);
-        _lock(workers[2], 1);
-        vm.warp(nodes.node(workers[2]).exitAt);
-        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NodeRegistry_StakeLocked.selector, workers[2], uint256(1)));
+        uint256 exitAt = nodes.node(workers[2]).exitAt;
+        vm.warp(exitAt);
+        _lock(workers[2], 1 gwei, uint40(exitAt));
+        vm.expectRevert(
+            abi.encodeWithSelector(INodeRegistry.NodeRegistry_StakeLocked.selector, workers[2], uint256(1 gwei))
+        );
         _withdraw(2);
+        uint256 free = (exitAt / LOCK_PERIOD + 1) * LOCK_PERIOD;
+        vm.warp(free - 1);
+        vm.expectRevert(
+            abi.encodeWithSelector(INodeRegistry.NodeRegistry_StakeLocked.selector, workers[2], uint256(1 gwei))
+        );
+        _withdraw(2);
+        vm.warp(free);
+        _withdraw(2);
+        vm.assertEq(workers[2].balance, _stake(2));
     }
 
     /// NODE-1, NODE-2, DRAW-3

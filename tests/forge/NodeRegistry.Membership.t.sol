@@ -134,8 +134,8 @@ contract NodeRegistryMembershipTest is Base {
         uint256[] memory penalties = new uint256[](1);
         (one[0], penalties[0]) = (worker, amount);
         vm.startPrank(address(market));
-        nodes.lock(one, amount);
-        nodes.release(one, amount, penalties);
+        nodes.lock(one, amount, uint40(block.timestamp));
+        nodes.release(one, amount, uint40(block.timestamp), penalties);
         vm.stopPrank();
     }
 
@@ -214,11 +214,12 @@ contract NodeRegistryMembershipTest is Base {
         new NodeRegistry(m, EPOCH, EXIT_DELAY, MINIMUM_STAKE, ModelRegistry(stranger), quotes, _limits());
         vm.expectRevert(expected);
         new NodeRegistry(m, EPOCH, EXIT_DELAY, MINIMUM_STAKE, models, MockQuoteVerifier(stranger), _limits());
-        for (uint256 i = 0; i < 3; ++i) {
+        for (uint256 i = 0; i < 4; ++i) {
             IEnclaves.Limits memory l = _limits();
             if (i == 0) l.attestationPeriod = 0;
             if (i == 1) l.promptLifetime = 0;
             if (i == 2) l.identitiesPerPlatform = 0;
+            if (i == 3) l.lockPeriod = 0;
             vm.expectRevert(expected);
             new NodeRegistry(m, EPOCH, EXIT_DELAY, MINIMUM_STAKE, models, quotes, l);
         }

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {Evidence, TcbStatus} from "../../contracts/types/Evidence.sol";
 import {Policy, PolicyLib} from "../../contracts/types/Policy.sol";
 import {Version} from "../../contracts/types/Version.sol";
-import {Base, IModelRegistry, VersionId, vm} from "./Base.t.sol";
+import {Base, IModelRegistry, Offer, VersionId, vm} from "./Base.t.sol";
 
 /// @notice Publishing with a policy, narrowing it, and what it admits.
 contract PoliciesTest is Base {
@@ -24,7 +24,7 @@ contract PoliciesTest is Base {
 
     function _publish(Policy memory p) private returns (VersionId) {
         vm.prank(owner);
-        return models.publish(MANIFEST, p, 5, "");
+        return models.publish(MANIFEST, p, _offer(), "");
     }
 
     function _narrow(VersionId v, Policy memory current, Policy memory narrower) private {
@@ -37,7 +37,7 @@ contract PoliciesTest is Base {
         Policy memory p = _policy(1, 2, 3, true);
         VersionId v = models.versionId(owner, MANIFEST);
         vm.expectEmit(address(models));
-        emit IModelRegistry.VersionPublished(v, owner, MANIFEST, keccak256(abi.encode(p)), 5, "", p);
+        emit IModelRegistry.VersionPublished(v, owner, MANIFEST, keccak256(abi.encode(p)), _offer(), "", p);
         _publish(p);
         Version memory stored = models.version(v);
         vm.assertEq(stored.policyHash, keccak256(abi.encode(p)));
@@ -87,9 +87,10 @@ contract PoliciesTest is Base {
             vm.assertEq(hash, p.hash());
             vm.assertEq(revision, i + 2);
         }
-        vm.assertEq(models.priceOf(v), 5);
+        (Offer memory offer, uint16 stored) = models.offerOf(v, COIN);
+        vm.assertEq(keccak256(abi.encode(offer)), keccak256(abi.encode(_offer())));
+        vm.assertEq(stored, 4);
         vm.assertEq(models.version(v).owner, owner);
-        vm.assertFalse(models.version(v).deprecated);
     }
 
     /// ENC-8

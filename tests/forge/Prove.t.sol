@@ -4,15 +4,17 @@ pragma solidity 0.8.37;
 import {IProofVerifiers} from "../../contracts/interfaces/IProofVerifiers.sol";
 import {
     Base,
-    IJobMarket,
+    Brief,
+    IJobs,
     IModelRegistry,
-    INodeRegistry,
     Job,
     JobId,
-    Level,
+    JobLib,
+    JobMarket,
     RefundReason,
     Request,
     State,
+    Ticket,
     VersionId,
     vm
 } from "./Base.t.sol";
@@ -32,30 +34,24 @@ contract ProveTest is Base {
     }
 
     function _expectInvalid(bytes memory answer) private {
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_InvalidProof.selector, id, answer));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_InvalidProof.selector, id, answer));
     }
 
     function _expectWrongState(State state) private {
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_WrongState.selector, id, state));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongState.selector, id, state));
     }
 
     function _expectWrongLevel() private {
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_WrongLevel.selector, id));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongLevel.selector, id));
     }
 
     function _assertRefundedWhole(uint256 loss) private view {
         _assertState(State.Refunded);
-        vm.assertEq(market.credit(requester), PRICE);
-        vm.assertEq(market.credit(committee[0]), 0);
+        vm.assertEq(_credit(requester), PRICE);
+        vm.assertEq(_credit(committee[0]), 0);
         vm.assertEq(_loss(committee[0]), loss);
-        vm.assertEq(market.credit(burn), loss);
-        vm.assertEq(_verifierSlot(id), 0);
+        vm.assertEq(_credit(burn), loss);
         _assertAllSettled();
-    }
-
-    /// @dev Slot 6: `_verifierIds`.
-    function _verifierSlot(JobId of_) private view returns (uint256) {
-        return uint256(vm.load(address(market), keccak256(abi.encode(JobId.unwrap(of_), uint256(6)))));
     }
 
     // ------------------------------------------------------------------------------------------------ request
@@ -63,9 +59,9 @@ contract ProveTest is Base {
     /// JOB-1, JOB-25
     function test_request__proved__opens_job() public {
         Request memory r = _defaultProved();
-        JobId expected = JobId.wrap(keccak256(abi.encode(block.chainid, address(market), requester, r)));
+        JobId expected = _jobId(r);
         vm.expectEmit(address(market));
-        emit IJobMarket.JobRequested(
+        emit IJobs.JobRequested(
             expected,
             requester,
             provable,
@@ -76,29 +72,24 @@ contract ProveTest is Base {
         _request(r);
         Job memory j = market.job(id);
         vm.assertTrue(j.state == State.Open);
-        vm.assertEq(j.seats, 1);
-        vm.assertEq(j.quorum, 1);
-        vm.assertEq(j.flags, 4);
-        vm.assertEq(j.lockEach, LOCK);
+        vm.assertEq(j.flags, JobLib.FINAL);
         vm.assertEq(address(market).balance, PRICE);
-        vm.assertEq(_verifierSlot(id), verifierId);
     }
 
     /// JOB-19, JOB-25
     function test_request__proved_large_ciphertext__has_both_flags() public {
         Request memory r = _defaultProved();
-        r.ciphertextSize = 65537;
+        r.brief.ciphertextSize = 65537;
         _request(r);
-        vm.assertEq(market.job(id).flags, 6);
+        vm.assertEq(market.job(id).flags, JobLib.FINAL | JobLib.UNPUBLISHABLE);
     }
 
     /// JOB-25: a version with a circuit takes jobs of level AGREED all the same.
     function test_request__agreed_for_a_provable_version__is_agreed() public {
         Request memory r = _default();
-        r.version = provable;
+        r.terms.version = provable;
         _request(r);
         vm.assertEq(market.job(id).flags, 0);
-        vm.assertEq(_verifierSlot(id), 0);
     }
 
     /// JOB-25
@@ -107,9 +98,9 @@ contract ProveTest is Base {
         for (uint256 seats = 0; seats <= 17; ++seats) {
             for (uint256 quorum = 0; quorum <= 17; ++quorum) {
                 if (seats == 1 && quorum == 1) continue;
-                (r.seats, r.quorum) = (uint8(seats), uint8(quorum));
+                (r.terms.seats, r.terms.quorum) = (uint8(seats), uint8(quorum));
                 vm.expectRevert(
-                    abi.encodeWithSelector(IJobMarket.JobMarket_BadCommittee.selector, seats, quorum, uint256(1))
+                    abi.encodeWithSelector(IJobs.JobMarket_BadCommittee.selector, seats, quorum, uint256(1))
                 );
                 _request(r);
             }
@@ -119,26 +110,33 @@ contract ProveTest is Base {
     /// MODEL-7, JOB-25
     function test_request__proved_without_circuit__reverts() public {
         Request memory r = _defaultProved();
-        r.version = version;
-        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelRegistry_NotProvable.selector, version));
+        r.terms.version = version;
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongVerifier.selector, verifierId, uint32(0)));
         _request(r);
-        r.version = VersionId.wrap(keccak256("nothing"));
-        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelRegistry_NotPublished.selector, r.version));
+        r.terms.verifier = 0;
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongVerifier.selector, uint32(0), uint32(0)));
+        _request(r);
+        r = _defaultProved();
+        r.terms.verifier = 0;
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongVerifier.selector, uint32(0), verifierId));
+        _request(r);
+        r.terms.version = VersionId.wrap(keccak256("nothing"));
+        vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelRegistry_NotPublished.selector, r.terms.version));
         _request(r);
     }
 
     /// MODEL-7, JOB-25
     function test_request__proved_with_removed_verifier__reverts() public {
         _removeVerifier();
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_VerifierRemoved.selector, verifierId));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_VerifierRemoved.selector, verifierId));
         _request(_defaultProved());
     }
 
     /// MODEL-2, JOB-1
     function test_request__proved_deprecated_or_mispriced__reverts() public {
         Request memory r = _defaultProved();
-        r.pricePerSeat = PRICE - 1;
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_PriceChanged.selector, PRICE - 1, PRICE));
+        r.terms.pricePerSeat = PRICE - 1;
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_PriceChanged.selector, PRICE - 1, PRICE));
         _request(r);
         vm.prank(owner);
         models.deprecate(provable);
@@ -153,27 +151,24 @@ contract ProveTest is Base {
         _readyProved();
         address worker = committee[0];
         vm.assertEq(committee.length, 1);
-        vm.assertEq(nodes.node(worker).locked, LOCK);
+        vm.assertEq(_locked(worker), LOCK);
         bytes memory proof = _proof(id, worker);
         vm.expectEmit(address(market));
-        emit IJobMarket.JobProved(id, worker, MASKED);
+        emit IJobs.JobProved(id, worker, MASKED);
         vm.expectEmit(address(market));
-        emit IJobMarket.JobSettled(id, _provedOutput(), 1);
+        emit IJobs.JobSettled(id, _provedOutput(), 1, uint40(block.timestamp));
         vm.expectEmit(address(market));
-        emit IJobMarket.Credited(worker, id, PRICE);
-        vm.expectEmit(address(nodes));
-        emit INodeRegistry.StakesReleased(committee, LOCK);
-        _prove(_defaultProved(), proof);
+        emit IJobs.Credited(worker, id, COIN, PRICE);
+        _prove(_brief(), proof);
 
         _assertState(State.Settled);
         Job memory j = market.job(id);
-        vm.assertEq(j.digest, _provedOutput());
-        vm.assertEq(uint256(j.committed) + j.revealed + j.excused, 0);
+        vm.assertEq(uint256(j.dissenting) + j.excused, 0);
+        vm.assertTrue(market.isFinal(id), "nobody can challenge a proof");
         vm.assertEq(market.result(id), _provedOutput());
-        vm.assertEq(market.credit(worker), PRICE);
-        vm.assertEq(market.credit(requester) + market.credit(burn), 0);
+        vm.assertEq(_credit(worker), PRICE);
+        vm.assertEq(_credit(requester) + _credit(burn), 0);
         vm.assertEq(_loss(worker), 0);
-        vm.assertEq(_verifierSlot(id), 0);
         _assertAllSettled();
     }
 
@@ -183,7 +178,7 @@ contract ProveTest is Base {
         _prove();
         bytes memory proof = _proof(id, committee[0]);
         _expectWrongState(State.Settled);
-        _prove(_defaultProved(), proof);
+        _prove(_brief(), proof);
         _lapse();
         _expectWrongState(State.Settled);
         _close();
@@ -195,10 +190,10 @@ contract ProveTest is Base {
         bytes memory proof = _proof(id, committee[0]);
         uint256 deadline = market.job(id).deadline;
         vm.warp(deadline + 1);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_TooLate.selector, deadline + 1, deadline));
-        _prove(_defaultProved(), proof);
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_TooLate.selector, deadline + 1, deadline));
+        _prove(_brief(), proof);
         vm.warp(deadline);
-        _prove(_defaultProved(), proof);
+        _prove(_brief(), proof);
     }
 
     /// JOB-27: `commit` and `reveal` are not for PROVED jobs, whoever calls them and whenever.
@@ -207,7 +202,7 @@ contract ProveTest is Base {
         bytes32 commitment = _commitment(id, committee[0], RIGHT);
         _expectWrongLevel();
         vm.prank(committee[0]);
-        market.commit(id, committee, commitment);
+        market.commit(_ticket(), commitment);
         for (uint256 i = 0; i < 2; ++i) {
             _expectWrongState(State.Ready);
             _reveal(0, RIGHT);
@@ -218,31 +213,26 @@ contract ProveTest is Base {
     /// JOB-27
     function test_prove__agreed_job__reverts() public {
         Request memory r = _default();
-        (r.version, r.inputCommitment) = (provable, _defaultProved().inputCommitment);
+        (r.terms.version, r.brief.inputCommitment) = (provable, _defaultProved().brief.inputCommitment);
         _ready(r);
         bytes memory proof = _proof(id, committee[0]);
         _expectWrongLevel();
-        _prove(r, proof);
+        _prove(r.brief, proof);
     }
 
     /// JOB-27
     function test_prove__not_seated_or_other_committee__reverts() public {
         _readyProved();
         bytes memory proof = _proof(id, stranger);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_NotSeated.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_NotSeated.selector, stranger));
         vm.prank(stranger);
-        market.prove(_defaultProved(), requester, committee, _opening(), MASKED, proof, "");
+        market.prove(_ticket(), _brief(), _opening(), MASKED, proof, "");
         address[] memory forged = new address[](1);
         forged[0] = stranger;
-        vm.expectRevert(
-            abi.encodeWithSelector(
-                IJobMarket.JobMarket_WrongCommittee.selector,
-                keccak256(abi.encode(forged)),
-                keccak256(abi.encode(committee))
-            )
-        );
+        (Ticket memory shown, bytes memory expected) = _forged(forged);
+        vm.expectRevert(expected);
         vm.prank(stranger);
-        market.prove(_defaultProved(), requester, forged, _opening(), MASKED, proof, "");
+        market.prove(shown, _brief(), _opening(), MASKED, proof, "");
     }
 
     /// JOB-2, JOB-27: the request is the one that was posted, by whom it was posted.
@@ -250,13 +240,23 @@ contract ProveTest is Base {
         _readyProved();
         bytes memory proof = _proof(id, committee[0]);
         Request memory r = _defaultProved();
-        r.version = version;
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_UnknownJob.selector, market.jobId(r, requester)));
-        _prove(r, proof);
-        JobId theirs = market.jobId(_defaultProved(), stranger);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_UnknownJob.selector, theirs));
+        for (uint256 i = 0; i < 2; ++i) {
+            r = _defaultProved();
+            if (i == 0) r.terms.version = version;
+            else r.terms.requester = stranger;
+            Ticket memory t = _ticket();
+            t.terms = r.terms;
+            vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_UnknownJob.selector, _jobId(r)));
+            vm.prank(committee[0]);
+            market.prove(t, _brief(), _opening(), MASKED, proof, "");
+        }
+        Brief memory b = _brief();
+        b.inputCommitment = keccak256("another input");
+        vm.expectRevert(
+            abi.encodeWithSelector(IJobs.JobMarket_WrongBrief.selector, keccak256(abi.encode(b)), _ticket().brief)
+        );
         vm.prank(committee[0]);
-        market.prove(_defaultProved(), stranger, committee, _opening(), MASKED, proof, "");
+        market.prove(_ticket(), b, _opening(), MASKED, proof, "");
     }
 
     /// JOB-26: another input, pad or binding is another job's; so is one given in the other's place.
@@ -277,13 +277,11 @@ contract ProveTest is Base {
             bytes32 bound = keccak256(abi.encode(binding, keccak256(abi.encode(input, pad))));
             vm.expectRevert(
                 abi.encodeWithSelector(
-                    IJobMarket.JobMarket_WrongInput.selector, bound, _defaultProved().inputCommitment
+                    IJobs.JobMarket_WrongInput.selector, bound, _defaultProved().brief.inputCommitment
                 )
             );
             vm.prank(committee[0]);
-            market.prove(
-                _defaultProved(), requester, committee, IJobMarket.InputOpening(binding, input, pad), MASKED, proof, ""
-            );
+            market.prove(_ticket(), _brief(), IJobs.InputOpening(binding, input, pad), MASKED, proof, "");
         }
     }
 
@@ -291,15 +289,15 @@ contract ProveTest is Base {
     ///         and the worker, which refuses it, nothing.
     function test_prove__request_without_circuit_input__only_refusal_ends_it_early() public {
         Request memory r = _defaultProved();
-        r.inputCommitment = keccak256(abi.encode(BINDING, bytes32(0)));
+        r.brief.inputCommitment = keccak256(abi.encode(BINDING, bytes32(0)));
         _ready(r);
         bytes memory proof = _proof(id, committee[0]);
         vm.expectRevert(
             abi.encodeWithSelector(
-                IJobMarket.JobMarket_WrongInput.selector, _defaultProved().inputCommitment, r.inputCommitment
+                IJobs.JobMarket_WrongInput.selector, _defaultProved().brief.inputCommitment, r.brief.inputCommitment
             )
         );
-        _prove(r, proof);
+        _prove(r.brief, proof);
         _refuse(0);
         _assertRefundedWhole(0);
     }
@@ -312,7 +310,7 @@ contract ProveTest is Base {
         for (uint256 i = 0; i < words.length; ++i) {
             _expectInvalid(NO);
             vm.prank(committee[0]);
-            market.prove(_defaultProved(), requester, committee, _opening(), words[i], proof, "");
+            market.prove(_ticket(), _brief(), _opening(), words[i], proof, "");
         }
     }
 
@@ -330,15 +328,15 @@ contract ProveTest is Base {
             );
             if (length > 8192) {
                 vm.expectRevert(
-                    abi.encodeWithSelector(IJobMarket.JobMarket_MaskedTooLong.selector, uint256(8193), uint256(8192))
+                    abi.encodeWithSelector(IJobs.JobMarket_MaskedTooLong.selector, uint256(8193), uint256(8192))
                 );
             }
             bytes memory signature = _result(committee[0], keccak256(abi.encode(2, PAD, keccak256(words))), words);
             vm.prank(committee[0]);
-            market.prove(_defaultProved(), requester, committee, _opening(), words, proof, signature);
+            market.prove(_ticket(), _brief(), _opening(), words, proof, signature);
         }
         _assertState(State.Settled);
-        vm.assertEq(market.MAX_MASKED(), 8192);
+        vm.assertEq(JobMarket(payable(address(market))).MAX_MASKED(), 8192);
     }
 
     /// JOB-28, VERIFIER-5: each part of the statement is the registered one, the committed one, or this very job's.
@@ -367,14 +365,14 @@ contract ProveTest is Base {
             bytes memory proof = verifier.proofOf(right[0], right[1], right[2], right[3], right[4]);
             right[part] = kept;
             _expectInvalid(NO);
-            _prove(_defaultProved(), proof);
+            _prove(_brief(), proof);
         }
         bytes memory valid = verifier.proofOf(right[0], right[1], right[2], right[3], right[4]);
         _expectInvalid(NO);
-        _prove(_defaultProved(), bytes.concat(valid, hex"00"));
+        _prove(_brief(), bytes.concat(valid, hex"00"));
         _expectInvalid(NO);
-        _prove(_defaultProved(), "");
-        _prove(_defaultProved(), valid);
+        _prove(_brief(), "");
+        _prove(_brief(), valid);
     }
 
     /// MODEL-2, MODEL-4: what the owner does after the request changes nothing for it.
@@ -386,7 +384,7 @@ contract ProveTest is Base {
         vm.stopPrank();
         _deliver(_defaultProved());
         _prove();
-        vm.assertEq(market.credit(committee[0]), PRICE);
+        vm.assertEq(_credit(committee[0]), PRICE);
     }
 
     // ------------------------------------------------------------------------------------------------ thieves
@@ -398,11 +396,11 @@ contract ProveTest is Base {
         bytes memory proof = _proof(id, first);
         for (uint256 i = 0; i < WORKERS; ++i) {
             if (workers[i] == first) continue;
-            vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_NotSeated.selector, workers[i]));
+            vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_NotSeated.selector, workers[i]));
             vm.prank(workers[i]);
-            market.prove(_defaultProved(), requester, committee, _opening(), MASKED, proof, "");
+            market.prove(_ticket(), _brief(), _opening(), MASKED, proof, "");
         }
-        _prove(_defaultProved(), proof);
+        _prove(_brief(), proof);
 
         // The same input again: every job needs a proof of its own, from the same worker and from others.
         bool same;
@@ -410,13 +408,13 @@ contract ProveTest is Base {
         for (uint256 nonce = 2; nonce < 40 && !(same && other); ++nonce) {
             _nextEpoch();
             Request memory r = _defaultProved();
-            r.nonce = nonce;
+            r.brief.nonce = nonce;
             _ready(r);
             committee[0] == first ? same = true : other = true;
             _expectInvalid(NO);
-            _prove(r, proof);
+            _prove(r.brief, proof);
             bytes memory own = _proof(id, committee[0]);
-            _prove(r, own);
+            _prove(r.brief, own);
         }
         vm.assertTrue(same && other, "both kinds of worker were drawn");
     }
@@ -426,9 +424,9 @@ contract ProveTest is Base {
         _readyProved();
         bytes memory proof = _proof(id, committee[0]);
         vm.chainId(block.chainid + 1);
-        JobId there = market.jobId(_defaultProved(), requester);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_UnknownJob.selector, there));
-        _prove(_defaultProved(), proof);
+        JobId there = _jobId(_defaultProved());
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_UnknownJob.selector, there));
+        _prove(_brief(), proof);
     }
 
     // ------------------------------------------------------------------------------------------------ verifiers
@@ -439,7 +437,7 @@ contract ProveTest is Base {
         vm.etch(address(verifier), address(new Rogue()).code);
         Rogue rogue = Rogue(address(verifier));
         bytes memory before = abi.encode(market.job(id), address(market).balance, nodes.node(committee[0]));
-        bytes memory lie = abi.encodeWithSelector(IJobMarket.JobMarket_TooLate.selector, 2, 1);
+        bytes memory lie = abi.encodeWithSelector(IJobs.JobMarket_TooLate.selector, 2, 1);
         for (uint256 i = uint256(Rogue.Mode.No); i <= uint256(Rogue.Mode.Writes); ++i) {
             Rogue.Mode mode = Rogue.Mode(i);
             rogue.set(mode, address(0), lie);
@@ -451,7 +449,7 @@ contract ProveTest is Base {
             if (mode == Rogue.Mode.Reverts) answer = lie;
             _expectInvalid(answer);
             vm.prank(committee[0]);
-            market.prove{gas: 16_000_000}(_defaultProved(), requester, committee, _opening(), MASKED, "", "");
+            market.prove{gas: 16_000_000}(_ticket(), _brief(), _opening(), MASKED, "", "");
             vm.assertEq(abi.encode(market.job(id), address(market).balance, nodes.node(committee[0])), before);
         }
         _lapse();
@@ -470,25 +468,22 @@ contract ProveTest is Base {
         Rogue rogue = Rogue(address(verifier));
         vm.warp(uint256(market.job(agreed).deadline) + 1);
         vm.assertLe(block.timestamp, market.job(id).deadline, "the PROVED job goes on");
-        address[] memory none = new address[](0);
         bytes[3] memory calls = [
-            abi.encodeCall(market.close, (agreed, none)),
-            abi.encodeCall(
-                market.prove, (_defaultProved(), requester, committee, _opening(), MASKED, bytes(""), bytes(""))
-            ),
-            abi.encodeCall(market.withdraw, (committee[0]))
+            abi.encodeCall(market.close, (_ticket(agreed))),
+            abi.encodeCall(market.prove, (_ticket(), _brief(), _opening(), MASKED, bytes(""), bytes(""))),
+            abi.encodeCall(market.withdraw, (committee[0], COIN))
         ];
         for (uint256 i = 0; i < 3; ++i) {
             uint256 snapshot = vm.snapshotState();
             rogue.set(Rogue.Mode.CallsBack, address(market), calls[i]);
-            _prove(_defaultProved(), "");
+            _prove(_brief(), "");
             vm.assertTrue(market.job(agreed).state == State.Open);
-            vm.assertEq(market.credit(committee[0]), PRICE);
+            vm.assertEq(_credit(committee[0]), PRICE);
             vm.assertEq(address(market).balance, ESCROW + PRICE);
             vm.revertToState(snapshot);
         }
         // Outside of the question the first of them works.
-        market.close(agreed, none);
+        market.close(_ticket(agreed));
     }
 
     /// VERIFIER-3, JOB-31: no proof counts any more, and nobody is punished for that.
@@ -497,7 +492,7 @@ contract ProveTest is Base {
         bytes memory proof = _proof(id, committee[0]);
         _removeVerifier();
         vm.expectRevert(abi.encodeWithSelector(IProofVerifiers.ProofVerifiers_Removed.selector, verifierId));
-        _prove(_defaultProved(), proof);
+        _prove(_brief(), proof);
         _lapse();
         _close();
         _assertRefundedWhole(0);
@@ -519,9 +514,11 @@ contract ProveTest is Base {
         _removeVerifier();
         verifiers.add(verifier);
         vm.expectRevert(abi.encodeWithSelector(IProofVerifiers.ProofVerifiers_Removed.selector, verifierId));
-        _prove(_defaultProved(), proof);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_VerifierRemoved.selector, verifierId));
-        _request(_defaultProved());
+        _prove(_brief(), proof);
+        Request memory r = _defaultProved();
+        r.brief.nonce = 2;
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_VerifierRemoved.selector, verifierId));
+        _request(r);
     }
 
     /// JOB-31: the removal of another verifier excuses nobody.
@@ -535,11 +532,9 @@ contract ProveTest is Base {
         _assertRefundedWhole(SILENT_PENALTY);
     }
 
-    /// JOB-21: at level AGREED the removal of a verifier means nothing.
+    /// JOB-21: at level AGREED the removal of a verifier excuses no silence.
     function test_verifier_removed__agreed_job__silence_still_costs() public {
-        Request memory r = _default();
-        r.version = provable;
-        _ready(r);
+        _ready(_defaultVerified());
         _removeVerifier();
         _lapse();
         _close();
@@ -553,11 +548,11 @@ contract ProveTest is Base {
         _readyProved();
         uint256 deadline = market.job(id).deadline;
         vm.warp(deadline);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_TooEarly.selector, deadline, deadline));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_TooEarly.selector, deadline, deadline));
         _close();
         vm.warp(deadline + 1);
         vm.expectEmit(address(market));
-        emit IJobMarket.JobRefunded(id, RefundReason.TooFewCommits);
+        emit IJobs.JobRefunded(id, RefundReason.TooFewCommits);
         _close();
         _assertRefundedWhole(SILENT_PENALTY);
     }
@@ -565,7 +560,7 @@ contract ProveTest is Base {
     /// JOB-19, JOB-31
     function test_close__unpublishable_and_not_proved__costs_nothing() public {
         Request memory r = _defaultProved();
-        r.ciphertextSize = 65537;
+        r.brief.ciphertextSize = 65537;
         _ready(r);
         _lapse();
         _close();
@@ -578,9 +573,8 @@ contract ProveTest is Base {
         _lapse();
         _close();
         uint256 fee = uint256(PRICE) * FAULT_BPS / 10_000;
-        vm.assertEq(market.credit(burn), fee);
-        vm.assertEq(market.credit(requester), PRICE - fee);
-        vm.assertEq(_verifierSlot(id), 0);
+        vm.assertEq(_credit(burn), fee);
+        vm.assertEq(_credit(requester), PRICE - fee);
         _assertAllSettled();
     }
 
@@ -588,27 +582,24 @@ contract ProveTest is Base {
     function test_refuse__proved__refunds_whole_without_a_slash() public {
         _readyProved();
         vm.expectEmit(address(market));
-        emit IJobMarket.SeatRefused(id, committee[0], 1);
+        emit IJobs.SeatRefused(id, committee[0], 1);
         vm.expectEmit(address(market));
-        emit IJobMarket.JobRefunded(id, RefundReason.Refusals);
+        emit IJobs.JobRefunded(id, RefundReason.Refusals);
         _refuse(0);
         _assertRefundedWhole(0);
         bytes memory proof = _proof(id, committee[0]);
         _expectWrongState(State.Refunded);
-        _prove(_defaultProved(), proof);
+        _prove(_brief(), proof);
     }
 
     /// JOB-8: the one drawn worker has too little free stake.
     function test_deliver__proved_and_seat_vacant__refunds_whole() public {
         vm.prank(owner);
         models.setPrice(provable, 10 ether);
-        Request memory r = _defaultProved();
-        r.pricePerSeat = 10 ether;
-        _ready(r);
+        _ready(_priced(_defaultProved(), 10 ether));
         vm.assertEq(committee[0], address(0));
         _assertState(State.Refunded);
-        vm.assertEq(market.credit(requester), 10 ether);
-        vm.assertEq(_verifierSlot(id), 0);
+        vm.assertEq(_credit(requester), 10 ether);
         _assertAllSettled();
     }
 
@@ -618,12 +609,12 @@ contract ProveTest is Base {
         bytes memory proof = _proof(id, committee[0]);
         _demand(0);
         _expectWrongState(State.Demanded);
-        _prove(_defaultProved(), proof);
-        _publish(_defaultProved());
-        vm.assertEq(market.job(id).flags, 5);
-        _prove(_defaultProved(), proof);
-        vm.assertEq(market.credit(committee[0]), PRICE);
-        vm.assertEq(market.credit(stranger), DEPOSIT);
+        _prove(_brief(), proof);
+        _publish();
+        vm.assertEq(market.job(id).flags, JobLib.FINAL | JobLib.PUBLISHED);
+        _prove(_brief(), proof);
+        vm.assertEq(_credit(committee[0]), PRICE);
+        vm.assertEq(_credit(stranger), DEPOSIT);
         _assertAllSettled();
     }
 
@@ -635,10 +626,9 @@ contract ProveTest is Base {
         _close();
         uint256 fee = uint256(PRICE) * FAULT_BPS / 10_000;
         _assertState(State.Refunded);
-        vm.assertEq(market.credit(committee[0]), fee + DEPOSIT);
-        vm.assertEq(market.credit(requester), PRICE - fee);
+        vm.assertEq(_credit(committee[0]), fee + DEPOSIT);
+        vm.assertEq(_credit(requester), PRICE - fee);
         vm.assertEq(_loss(committee[0]), 0);
-        vm.assertEq(_verifierSlot(id), 0);
         _assertAllSettled();
     }
 
@@ -656,7 +646,7 @@ contract ProveTest is Base {
                 _close();
             }
             uint256 deposit = act == 3 ? DEPOSIT : 0;
-            uint256 income = market.credit(requester) + market.credit(committee[0]);
+            uint256 income = _credit(requester) + _credit(committee[0]);
             vm.assertLe(income, PRICE + deposit + _loss(committee[0]), "the coalition gained");
             vm.revertToState(snapshot);
         }

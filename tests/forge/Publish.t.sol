@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Base, IJobMarket, Job, JobId, Request, State, vm} from "./Base.t.sol";
+import {Base, Brief, IJobs, Job, Request, State, vm} from "./Base.t.sol";
 
 contract PublishTest is Base {
     function setUp() public override {
@@ -16,16 +16,16 @@ contract PublishTest is Base {
     function test_publish__by_anybody__restarts_the_clock() public {
         vm.warp(block.timestamp + 9);
         vm.expectEmit(address(market));
-        emit IJobMarket.CiphertextPublished(id, stranger, CIPHERTEXT, uint40(block.timestamp + COMMIT_WINDOW));
+        emit IJobs.CiphertextPublished(id, stranger, CIPHERTEXT, uint40(block.timestamp + COMMIT_WINDOW));
         vm.expectEmit(address(market));
-        emit IJobMarket.Credited(stranger, id, DEPOSIT);
+        emit IJobs.Credited(stranger, id, COIN, DEPOSIT);
         _publish();
         Job memory j = market.job(id);
         vm.assertTrue(j.state == State.Ready);
         vm.assertEq(j.flags, 1);
         vm.assertEq(j.committed, 2);
         vm.assertEq(j.deadline, block.timestamp + COMMIT_WINDOW);
-        vm.assertEq(market.credit(stranger), DEPOSIT);
+        vm.assertEq(_credit(stranger), DEPOSIT);
         _commit(0, RIGHT);
         _commit(2, RIGHT);
         for (uint256 i = 0; i < 3; ++i) {
@@ -41,7 +41,7 @@ contract PublishTest is Base {
         _lapse();
         _close();
         _assertLosses(SILENT_PENALTY, 0, SILENT_PENALTY);
-        vm.assertEq(market.credit(requester), ESCROW);
+        vm.assertEq(_credit(requester), ESCROW);
         _assertAllSettled();
     }
 
@@ -49,18 +49,18 @@ contract PublishTest is Base {
     function test_publish__other_bytes__revert() public {
         bytes memory other = "another input";
         bytes32 hash = sha256(other);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_WrongCiphertext.selector, hash, ciphertextHash));
-        market.publish(_default(), requester, other);
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongCiphertext.selector, hash, ciphertextHash));
+        market.publish(_ticket(), _brief(), other);
     }
 
     /// JOB-17: bytes that a changed request would allow.
-    function test_publish__changed_request__reverts() public {
+    function test_publish__changed_brief__reverts() public {
         bytes memory other = "another input";
-        Request memory r = _default();
-        r.ciphertextHash = sha256(other);
-        JobId unknown = market.jobId(r, requester);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_UnknownJob.selector, unknown));
-        market.publish(r, requester, other);
+        Brief memory b = _brief();
+        b.ciphertextHash = sha256(other);
+        bytes32 given = keccak256(abi.encode(b));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_WrongBrief.selector, given, _ticket().brief));
+        market.publish(_ticket(), b, other);
     }
 
     /// JOB-17, JOB-19: whatever can be demanded can be published, below 30% of the 2^24 gas cap with its calldata.
@@ -70,11 +70,11 @@ contract PublishTest is Base {
             large[i] = bytes1(uint8(1 + i % 255));
         }
         Request memory r = _default();
-        (r.nonce, r.ciphertextSize, r.ciphertextHash) = (2, 65536, sha256(large));
+        (r.brief.nonce, r.brief.ciphertextSize, r.brief.ciphertextHash) = (2, 65536, sha256(large));
         _ready(r);
         _demand(0);
         uint256 before = gasleft();
-        market.publish(r, requester, large);
+        market.publish(_ticket(), r.brief, large);
         uint256 used = before - gasleft();
         uint256 floor = 21_000 + 40 * large.length; // EIP-7623
         uint256 standard = 21_000 + 16 * large.length + used;
@@ -86,7 +86,7 @@ contract PublishTest is Base {
     function test_publish__around_the_deadline__in_time_or_late() public {
         uint256 deadline = market.job(id).deadline;
         vm.warp(deadline + 1);
-        vm.expectRevert(abi.encodeWithSelector(IJobMarket.JobMarket_TooLate.selector, deadline + 1, deadline));
+        vm.expectRevert(abi.encodeWithSelector(IJobs.JobMarket_TooLate.selector, deadline + 1, deadline));
         _publish();
         vm.warp(deadline);
         _publish();

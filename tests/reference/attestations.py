@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from eth_account.messages import SignableMessage
 
-from . import commitments, enclaves
+from . import enclaves
 from .commitments import NOBODY
 from .enclaves import Evidence, Platforms, Policies, Policy, Report
-from .registry import Registry, Worker, require
+from .registry import Registry, require
 
 BLOCKS_BACK = 256
-SPARE = 16
 REVOKED = 1
 
 
@@ -21,6 +20,7 @@ class Limits:
     attestation_period: int
     prompt_lifetime: int
     identities_per_platform: int
+    lock_period: int
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Enclave:
 class EnclaveRegistry(Registry):
     chain_id: int = 0
     address: str = NOBODY
-    limits: Limits = Limits(0, 0, 0)
+    limits: Limits = Limits(0, 0, 0, 1)
     policies: Policies = field(default_factory=Policies)
     platforms: Platforms = field(default_factory=Platforms)
     enclaves: dict[str, Enclave] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class EnclaveRegistry(Registry):
     # ---------------------------------------------------------------- keys
 
     def register(self, who: str, value: int, key: bytes, signer: str, *, now: int, block: int) -> None:
-        again = who in self.workers
+        again = who in self.enclaves
         super().register(who, value, key, signer, now=now, block=block)
         if again:
             self._change_keys(who, key, signer, now)
@@ -87,8 +87,8 @@ class EnclaveRegistry(Registry):
             self.enclaves[who] = Enclave(key, signer)
 
     def replace_keys(self, who: str, key: bytes, signer: str, *, now: int, block: int) -> None:
-        worker = self._active(who)
-        require(self._may_change_keys(worker, who, now), "ENC-9")
+        self._active(who)
+        require(self._may_change_keys(who, now), "ENC-9")
         super().replace_keys(who, key, signer, now=now, block=block)
         self._change_keys(who, key, signer, now)
         self._end(who, now)  # ENC-3
@@ -101,13 +101,14 @@ class EnclaveRegistry(Registry):
     def signs(self, who: str, signer: str | None, second: int) -> bool:
         return who in self.enclaves and signer is not None and signer == self.signer_at(who, second)
 
-    def _may_change_keys(self, worker: Worker, who: str, now: int) -> bool:
+    def _may_change_keys(self, who: str, now: int) -> bool:
+        """No job takes longer to be answered than a period of locks."""
         replaced = self.enclaves[who].replaced
-        return not replaced or now > replaced[-1][0] + self.exit_delay or worker.locked == 0
+        return not replaced or now > replaced[-1][0] + self.lock_period or self.locked(who, now) == 0
 
     def _change_keys(self, who: str, key: bytes, signer: str, now: int) -> None:
         enclave = self.enclaves[who]
-        if self.workers[who].locked:
+        if self.locked(who, now):
             enclave.replaced.append((now, enclave.signer))
         else:
             enclave.replaced.clear()
@@ -147,7 +148,7 @@ class EnclaveRegistry(Registry):
         last = enclave.at(now)
         epoch = worker.key_epoch
         if (key, signer) != (enclave.key, enclave.signer):
-            require(self._may_change_keys(worker, who, now), "ENC-9")
+            require(self._may_change_keys(who, now), "ENC-9")
             epoch += 1  # ENC-2
         elif 0 < last.until < now:
             epoch += 1  # ENC-2
@@ -248,6 +249,17 @@ class EnclaveRegistry(Registry):
         until = enclave.attested[-1].until
         return until not in {0, REVOKED} and until < requested_at
 
+    def ready(
+        self, who: str, version: bytes, epoch: int, attested_until: int, prompt_until: int, lock: int, now: int
+    ) -> bool:
+        """ENC-10: enrolled, and attested and keyed for as long as a job can take."""
+        enclave = self.enclaves[who]
+        known, enrolment = enclave.attested[-1], enclave.enrolled[version]
+        keyed = enclave.prompts and not enclave.prompts_void and enclave.prompts[-1][1] >= prompt_until
+        same = (enrolment.evidence, enrolment.revision) == (known.evidence, self.policies.revision(version))
+        lasting = self.counts(who, version, epoch) and known.until >= attested_until
+        return bool(same and lasting and keyed and self.free(who, now) >= lock)
+
     def draw_enrolled(
         self,
         seed: bytes,
@@ -258,24 +270,30 @@ class EnclaveRegistry(Registry):
         requested_at: int,
         attested_until: int,
         prompt_until: int,
+        now: int,
     ) -> list[str]:
-        """ENC-10 to ENC-12; every point that is tried has a number of its own."""
-        left = {who: self.weight(who, epoch) for who in self.workers}
-        committee = [NOBODY] * seats
-        seat = passed = 0
-        while seat < seats and seat + passed < seats + SPARE and (total := sum(left.values())):
-            drawn = self._at(left, commitments.point(seed, seat + passed) % total)
-            del left[drawn]
-            if self.passed_over(drawn, version, requested_at, epoch):
-                passed += 1
+        """ENC-10 to ENC-12, DRAW-9, DRAW-8."""
+        committee: list[str] = []
+        operators: set[str] = set()
+        platforms: set[bytes] = set()
+        for who in self.drawn(seed, seats, epoch):
+            operator = self.workers[who].operator
+            skipped = operator in operators or self.passed_over(who, version, requested_at, epoch)
+            if len(committee) == seats or skipped:
                 continue
-            worker, enclave = self.workers[drawn], self.enclaves[drawn]
-            known = enclave.attested[-1]
-            enrolment = enclave.enrolled[version]
-            keyed = enclave.prompts and not enclave.prompts_void and enclave.prompts[-1][1] >= prompt_until
-            same = (enrolment.evidence, enrolment.revision) == (known.evidence, self.policies.revision(version))
-            lasting = self.counts(drawn, version, epoch) and known.until >= attested_until
-            if same and lasting and keyed and worker.stake - worker.locked >= lock:
-                committee[seat] = drawn
-            seat += 1
-        return committee
+            operators |= {operator} - {None}
+            fit = self.ready(who, version, epoch, attested_until, prompt_until, lock, now)
+            platform = self.enclaves[who].enrolled[version].evidence.platform
+            fit = fit and platform not in platforms
+            committee.append(who if fit else NOBODY)
+            platforms |= {platform} if fit else set()
+        return committee + [NOBODY] * (seats - len(committee))
+
+    def hireable_enrolled(
+        self, who: str, version: bytes, attested_until: int, prompt_until: int, lock: int, *, now: int, block: int
+    ) -> bool:
+        epoch = self.epoch(block)
+        if who not in self.enclaves or not self.hireable(who, lock, now):
+            return False
+        fit = self.counts(who, version, epoch) and not self.passed_over(who, version, now, epoch)
+        return fit and self.ready(who, version, epoch, attested_until, prompt_until, lock, now)

@@ -20,6 +20,7 @@ TYPES = {
     "Refusal": "bytes32 job,address worker,bytes32 sealedKey,uint8 reason",
     "PromptKey": "address worker,uint32 epoch,bytes32 key,uint40 expiresAt",
     "Enrolment": "address worker,bytes32 version,uint32 keyEpoch",
+    "Membership": "address worker,address operator",
 }
 DOMAIN = [
     {"name": "name", "type": "string"},

@@ -1,73 +1,108 @@
-"""Rebuilds every job from the market's events, its parameters and the names of the versions with a policy."""
+"""Rebuilds every job from the market's events, its parameters and the names of the versions with a policy.
+
+What became of outvoted seats is no event of the market's: their stake's slashes are the registry's."""
 
 from collections.abc import Collection, Iterable
 
+from eth_utils import keccak
+
 from . import commitments
 from .commitments import NOBODY
-from .market import ATTESTED, LARGEST_PUBLISHED, PROVED, STATES, Parameters
+from .market import AGREED, LARGEST_PUBLISHED, STATES, Parameters
+
+SILENT = {"Credited", "JobProved", "ConsumerNotified", "FeesCollected", "Withdrawn"}
+# What an event makes of a job's state.
+ENDS_IN = {
+    "KeysDelivered": "Ready",
+    "RevealsOpened": "Committed",
+    "CiphertextDemanded": "Demanded",
+    "CiphertextPublished": "Ready",
+    "JobSettled": "Settled",
+    "ResultOverturned": "Settled",
+    "ResultUpheld": "Settled",
+    "JobDisputed": "Disputed",
+    "ResultChallenged": "Challenged",
+    "JobRefunded": "Refunded",
+    # and these nothing
+    "OutputCommitted": None,
+    "OutputRevealed": None,
+    "SeatRefused": None,
+    "RefusalCharged": None,
+    "RefereeCalled": None,
+}
+TOLD = ("state", "flags", "committed", "excused", "charged", "moment", "tag")
+FINAL = 16
+
+
+def told(record: dict) -> dict:
+    """What of a job's record the events tell."""
+    return {name: record[name] for name in TOLD} | {"flags": record["flags"] & ~FINAL}
 
 
 def rebuild(
-    events: Iterable[tuple[str, dict]], parameters: Parameters, closed: Collection[bytes] = ()
-) -> dict[bytes, dict]:
-    """Job id → what `job(id)` must answer, from (name, arguments) in the order of the chain."""
+    events: Iterable[tuple[str, dict]],
+    parameters: Parameters,
+    closed: Collection[bytes] = (),
+    inexact: Collection[bytes] = (),
+) -> tuple[dict[bytes, dict], dict[bytes, bytes]]:
+    """(job id → what `told` makes of its record, job id → result of those that have one).
+
+    `events`: (name, arguments) in the order of the chain. Raises ValueError for an event that is none of the market's.
+    """
     jobs: dict[bytes, dict] = {}
+    levels: dict[bytes, int] = {}
     committees: dict[bytes, list[str]] = {}
+    results: dict[bytes, bytes] = {}
     for name, args in events:
-        if "id" not in args or name in {"Credited", "JobProved"}:  # JobSettled follows the latter
+        if name in SILENT:
             continue
         job_id = bytes(args["id"])
         if name == "JobRequested":
-            request = args["request"]
-            jobs[job_id] = {
-                "state": STATES.index("Open"),
-                "seats": request["seats"],
-                "quorum": request["quorum"],
-                "flags": 2 * (request["ciphertextSize"] > LARGEST_PUBLISHED)
-                + 4 * (request["level"] == PROVED)
-                + 8 * (request["level"] == ATTESTED)
-                + 16 * (bytes(request["version"]) in closed),
-                "committed": 0,
-                "revealed": 0,
-                "excused": 0,
-                "deadline": args["deliverBy"],
-                "seedBlock": args["seedBlock"],
-                "pricePerSeat": request["pricePerSeat"],
-                "requester": args["requester"],
-                "lockEach": request["pricePerSeat"] * parameters.stake_ratio,
-                "digest": bytes(32),
-                "deliveredAt": 0,
-                "charged": 0,
-            }
+            jobs[job_id] = _requested(args, closed, inexact)
+            levels[job_id] = args["request"]["terms"]["level"]
             continue
-        job = jobs[job_id]
-        committee = committees.get(job_id, [])
-        bit = 1 << committee.index(args["worker"]) if args.get("worker") in committee else 0
-        if name == "KeysDelivered":
-            committees[job_id] = committee = list(args["committee"])
-            job["digest"] = commitments.committee_hash(committee)
-            job["excused"] = sum(1 << seat for seat, who in enumerate(committee) if who == NOBODY)
-            job["state"], job["deadline"] = STATES.index("Ready"), args["commitBy"]
-            job["deliveredAt"] = args["commitBy"] - parameters.commit_window
-        elif name == "RefusalCharged":
-            job["charged"] |= bit
-        elif name == "OutputCommitted":
-            job["committed"] |= bit
-        elif name == "OutputRevealed":
-            job["revealed"] |= bit & job["committed"]  # the answer of an attested job was never committed to
-        elif name == "SeatRefused":
-            job["excused"] |= bit
-        elif name == "RevealsOpened":
-            job["state"], job["deadline"] = STATES.index("Committed"), args["revealBy"]
-        elif name == "CiphertextDemanded":
-            job["state"], job["deadline"] = STATES.index("Demanded"), args["publishBy"]
-        elif name == "CiphertextPublished":
-            job["state"], job["deadline"] = STATES.index("Ready"), args["commitBy"]
-            job["flags"] |= 1
-        elif name == "JobSettled":
-            job["state"], job["digest"] = STATES.index("Settled"), bytes(args["outputCommitment"])
-        elif name == "JobRefunded":
-            job["state"], job["digest"] = STATES.index("Refunded"), bytes(32)
-        else:
+        if name not in ENDS_IN:
             raise ValueError(f"an event that no indexer knows: {name}")
-    return jobs
+        job = jobs[job_id]
+        state = ENDS_IN[name]
+        job["state"] = STATES.index(state) if state else job["state"]
+        if name == "KeysDelivered":
+            committees[job_id] = list(args["committee"])
+            job |= _delivered(job_id, args, parameters)
+        elif name in {"JobSettled", "ResultOverturned"}:
+            results[job_id] = bytes(args["outputCommitment"])
+            job["committed"] |= levels[job_id] != AGREED  # nothing was committed to before the answer
+        elif name == "JobRefunded":
+            results.pop(job_id, None)
+        else:
+            _seat(job, name, args, committees.get(job_id, []))
+    return jobs, results
+
+
+def _requested(args: dict, closed: Collection[bytes], inexact: Collection[bytes]) -> dict:
+    version = bytes(args["version"])
+    flags = [False, args["request"]["brief"]["ciphertextSize"] > LARGEST_PUBLISHED, version in closed]
+    flags += [args["seedBlock"] == 0, False, version in inexact]
+    record = {"state": STATES.index("Open"), "flags": sum(1 << place for place, flag in enumerate(flags) if flag)}
+    return record | {"committed": 0, "excused": 0, "charged": 0, "moment": args["seedBlock"], "tag": bytes(12)}
+
+
+def _delivered(job_id: bytes, args: dict, parameters: Parameters) -> dict:
+    committee = list(args["committee"])
+    return {
+        "tag": commitments.ticket_tag(job_id, committee, keccak(bytes(args["sealedKeys"]))),
+        "excused": sum(1 << seat for seat, who in enumerate(committee) if who == NOBODY),
+        "moment": args["commitBy"] - parameters.commit_window,
+    }
+
+
+def _seat(job: dict, name: str, args: dict, committee: list[str]) -> None:
+    bit = 1 << committee.index(args["worker"]) if args.get("worker") in committee else 0
+    if name == "OutputCommitted":
+        job["committed"] |= bit
+    elif name == "SeatRefused":
+        job["excused"] |= bit
+    elif name == "RefusalCharged":
+        job["charged"] += 1
+    elif name == "CiphertextPublished":
+        job["flags"] |= 1

@@ -121,25 +121,58 @@ def version_id(chain_id: int, registry: str, owner: str, manifest_hash: bytes) -
     return keccak(number(chain_id) + address(registry) + address(owner) + manifest_hash)
 
 
-def request_words(r: dict[str, Any]) -> bytes:
-    """The fields of contracts/types/Request.sol in their order, a word each: the tuple is static."""
+def terms_words(r: dict[str, Any]) -> bytes:
+    """The fields of Terms in contracts/types/Request.sol in their order, a word each: the tuple is static."""
     return (
-        number(r["nonce"])
+        address(r["requester"])
         + r["version"]
         + number(r["level"])
         + number(r["seats"])
         + number(r["quorum"])
+        + number(r["verifier"])
+        + number(r["ownerPercent"])
+        + address(r["token"])
         + number(r["pricePerSeat"])
+        + number(r["lockEach"])
+    )
+
+
+def brief_hash(r: dict[str, Any]) -> bytes:
+    """Of the fields of Brief in contracts/types/Request.sol."""
+    return keccak(
+        number(r["nonce"])
         + r["inputCommitment"]
         + r["ciphertextHash"]
         + number(r["ciphertextSize"])
         + r["responseKey"]
         + r["secretHash"]
+        + address(r["worker"])
+        + number(r["reputation"])
+        + address(r["consumer"])
+        + number(r["consumerGas"])
     )
 
 
-def job_id(chain_id: int, market: str, requester: str, request: dict[str, Any]) -> bytes:
-    return keccak(number(chain_id) + address(market) + address(requester) + request_words(request))
+def job_id(chain_id: int, market: str, request: dict[str, Any]) -> bytes:
+    return keccak(number(chain_id) + address(market) + terms_words(request) + brief_hash(request))
+
+
+def sealed_keys_hash(keys: list[bytes]) -> bytes:
+    return keccak(b"".join(keys))
+
+
+def committee_tag(job: bytes, keys: list[bytes], committee: list[str]) -> bytes:
+    """A dynamic array behind two words: its offset after them, then its length and its items."""
+    head = job + sealed_keys_hash(keys) + number(96)
+    return keccak(head + number(len(committee)) + b"".join(address(worker) for worker in committee))[:12]
+
+
+def membership(chain_id: int, registry: str, worker: str, operator: str) -> bytes:
+    """EIP-712: the domain Cloister/1 of the node registry."""
+    kind = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+    domain = keccak(keccak(kind) + keccak(b"Cloister") + keccak(b"1") + number(chain_id) + address(registry))
+    said = keccak(keccak(b"Membership(address worker,address operator)") + address(worker) + address(operator))
+    return keccak(b"\x19\x01" + domain + said)
 
 
 def secret_hash(seed_secret: bytes) -> bytes:
@@ -159,14 +192,14 @@ def input_commitment(binding: bytes, on_chain: bytes = ZERO) -> bytes:
 
 
 def sealed_key_info(
-    chain_id: int, market: str, job: bytes, requester: str, request: dict[str, Any], worker: str, key_epoch: int
+    chain_id: int, market: str, job: bytes, request: dict[str, Any], worker: str, key_epoch: int
 ) -> bytes:
     return keccak(
         tag("sealed-key")
         + number(chain_id)
         + address(market)
         + job
-        + address(requester)
+        + address(request["requester"])
         + request["version"]
         + address(worker)
         + number(key_epoch)
@@ -185,8 +218,8 @@ def committee_hash(committee: list[str]) -> bytes:
     return keccak(number(32) + number(len(committee)) + b"".join(address(worker) for worker in committee))
 
 
-def output_commitment(job: bytes, output_secret: bytes, output: bytes) -> bytes:
-    return keccak(tag("output") + job + output_secret + keccak(output) + ZERO)
+def output_commitment(committed_input: bytes, output_secret: bytes, output: bytes) -> bytes:
+    return keccak(tag("output") + committed_input + output_secret + keccak(output))
 
 
 def commitment(
@@ -221,7 +254,7 @@ def salt(worker_secret: bytes, job: bytes, round_: int) -> bytes:
 def vectors() -> dict[str, Any]:
     """Fixed inputs and all that follows from them; bytes as 0x and digits, integers above 2^53 as decimal text."""
     chain_id = 31337
-    market, registry = "0x" + "1a" * 20, "0x" + "2b" * 20
+    market, registry, nodes = "0x" + "1a" * 20, "0x" + "2b" * 20, "0x" + "9a" * 20
     requester, owner, worker = "0x" + "3c" * 20, "0x" + "4d" * 20, "0x" + "5e" * 20
     root = hashlib.sha256(b"root of the vectors").digest()
     worker_secret = hashlib.sha256(b"worker secret of the vectors").digest()
@@ -232,7 +265,9 @@ def vectors() -> dict[str, Any]:
     ciphertext = b"any bytes stand for the ciphertext here"
     prevrandao = hashlib.sha256(b"prevrandao of the vectors").digest()
     key_epoch, round_ = 3, 0
-    committee = [worker, "0x" + "00" * 20, "0x" + "6f" * 20]
+    nobody, second, operator = "0x" + "00" * 20, "0x" + "6f" * 20, "0x" + "7c" * 20
+    committee = [worker, nobody, second]
+    sealed_keys = [hashlib.sha512(f"sealed key of seat {i}".encode()).digest() + bytes(16) for i in (0, 2)]
 
     job_secret = hkdf(root, "cloister/1/job-secret")
     seed_secret = hkdf(root, "cloister/1/seed-secret")
@@ -247,20 +282,29 @@ def vectors() -> dict[str, Any]:
     pad_digest = hashlib.sha256(b"points of the pad").digest()
     masked = b"".join(number((word + pad) % GROUP_ORDER) for word, pad in ((-5, 3), (70_000, GROUP_ORDER - 1)))
     request = {
-        "nonce": nonce,
+        "requester": requester,
         "version": version,
         "level": 1,
         "seats": 3,
         "quorum": 2,
+        "verifier": 0,
+        "ownerPercent": 12,
+        "token": "0x" + "8d" * 20,
         "pricePerSeat": 10**15 + 7,
+        "lockEach": 21 * 10**15 + 10**9,
+        "nonce": nonce,
         "inputCommitment": input_commitment(binding),
         "ciphertextHash": hashlib.sha256(ciphertext).digest(),
         "ciphertextSize": len(ciphertext),
         "responseKey": response_key,
         "secretHash": secret_hash(seed_secret),
+        "worker": nobody,
+        "reputation": 6_000,
+        "consumer": "0x" + "ab" * 20,
+        "consumerGas": 90_000,
     }
-    job = job_id(chain_id, market, requester, request)
-    committed = output_commitment(job, output_secret, output)
+    job = job_id(chain_id, market, request)
+    committed = output_commitment(request["inputCommitment"], output_secret, output)
     its_salt = salt(worker_secret, job, round_)
     hpke_key = hkdf(worker_secret, "cloister/1/hpke-key")
     found = {
@@ -268,9 +312,11 @@ def vectors() -> dict[str, Any]:
             "chainId": chain_id,
             "market": market,
             "modelRegistry": registry,
+            "nodeRegistry": nodes,
             "requester": requester,
             "owner": owner,
             "worker": worker,
+            "operator": operator,
             "root": root,
             "workerSecret": worker_secret,
             "accountKey": account_key,
@@ -282,6 +328,7 @@ def vectors() -> dict[str, Any]:
             "keyEpoch": key_epoch,
             "round": round_,
             "committee": committee,
+            "sealedKeys": sealed_keys,
             "inputDigest": input_digest,
             "padDigest": pad_digest,
             "masked": masked,
@@ -307,13 +354,17 @@ def vectors() -> dict[str, Any]:
         "hashes": {
             "manifestHash": manifest_hash,
             "versionId": version,
+            "briefHash": brief_hash(request),
             "jobId": job,
             "secretHash": request["secretHash"],
             "inputBinding": binding,
             "inputCommitment": request["inputCommitment"],
-            "sealedKeyInfo": sealed_key_info(chain_id, market, job, requester, request, worker, key_epoch),
+            "sealedKeyInfo": sealed_key_info(chain_id, market, job, request, worker, key_epoch),
             "seed": seed(job, prevrandao, seed_secret),
             "committeeHash": committee_hash(committee),
+            "sealedKeysHash": sealed_keys_hash(sealed_keys),
+            "committeeTag": committee_tag(job, sealed_keys, committee),
+            "membership": membership(chain_id, nodes, worker, operator),
             "outputCommitment": committed,
             "commitment": commitment(chain_id, market, job, round_, worker, committed, its_salt),
             "sealedOutputInfo": sealed_output_info(chain_id, market, job, worker, committed),

@@ -1,11 +1,13 @@
-"""Workers and their stake: rules NODE-* and DRAW-* of docs/spec/protocol.md."""
+"""Workers, their stake and their operators: rules NODE-* and DRAW-* of docs/spec/protocol.md."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from . import commitments
 from .commitments import NOBODY
 
 GWEI = 10**9
+SPARE = 16
 
 
 class Refused(Exception):
@@ -20,10 +22,13 @@ def require(condition: object, rule: str) -> None:
 @dataclass
 class Worker:
     stake: int = 0
-    locked: int = 0
     key_epoch: int = 0
     exit_at: int = 0
+    joined: bool = False  # it has a leaf
+    operator: str | None = None
     weights: list[tuple[int, int]] = field(default_factory=list)  # (first epoch, gwei), in order of time
+    # Job → (wei, second up to which they are needed). A lock that nobody lifts ends by itself, a while after that.
+    locks: dict[bytes, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -31,22 +36,38 @@ class Registry:
     epoch_length: int
     exit_delay: int
     minimum: int
-    workers: dict[str, Worker] = field(default_factory=dict)  # in the order of their leaves
+    lock_period: int
+    workers: dict[str, Worker] = field(default_factory=dict)  # who registered or joined, leaves in their order
+    operators: list[str] = field(default_factory=list)  # number 1 first
+    slashes: list[tuple[str, int, int]] = field(default_factory=list)  # of the present call: who, what, what is left
 
     # ---------------------------------------------------------------- what workers do
 
     def register(self, who: str, value: int, key: bytes, signer: str, *, now: int, block: int) -> None:
         worker = self.workers.get(who)
-        require(worker is None or (worker.exit_at and worker.stake == 0), "NODE-1: one place each")
+        require(self._outside(who), "NODE-1: one place each")
         require(value >= self.minimum, "NODE-1: minimum stake")
         require(any(key) and signer != NOBODY, "NODE-1: keys")
-        if worker is None:
-            worker = self.workers[who] = Worker()
+        if worker is None or not worker.joined:
+            before, worker = worker, Worker(joined=True)
+            worker.operator = before.operator if before else None
+            self.workers.pop(who, None)  # leaves are counted in the order of registrations
+            self.workers[who] = worker
         else:
             worker.key_epoch += 1
             worker.exit_at = 0
         worker.stake = value
         self._weigh(worker, block)
+
+    def join(self, who: str, operator: str, agreed: bool, *, now: int, block: int) -> None:
+        """`agreed`: the operator signed that this worker is its own."""
+        known = self.workers.get(who)
+        left = known is None or not known.joined or (known.stake == 0 and known.exit_at and now >= known.exit_at)
+        require(left, "DRAW-8: not while it can be drawn")
+        require(agreed, "DRAW-8: the operator must agree")
+        if operator not in self.operators:
+            self.operators.append(operator)
+        self.workers.setdefault(who, Worker()).operator = operator
 
     def top_up(self, who: str, value: int, *, now: int, block: int) -> None:
         worker = self._active(who)
@@ -68,29 +89,52 @@ class Registry:
         require(worker is not None and worker.stake, "NODE-3: nothing there")
         require(worker.exit_at, "NODE-3: no exit announced")
         require(now >= worker.exit_at, "NODE-3: exit delay")
-        require(worker.locked == 0, "NODE-3: locked")
+        require(self.locked(who, now) == 0, "NODE-3: locked")
         worker.stake = 0
+
+    def _outside(self, who: str) -> bool:
+        worker = self.workers.get(who)
+        return worker is None or not worker.joined or bool(worker.exit_at and worker.stake == 0)
 
     def _active(self, who: str) -> Worker:
         worker = self.workers.get(who)
-        require(worker is not None, "NODE-1: not registered")
+        require(worker is not None and worker.joined, "NODE-1: not registered")
         require(worker.exit_at == 0, "NODE-3: leaving")
         return worker
 
     # ---------------------------------------------------------------- what the market does
 
-    def lock(self, who: str, amount: int) -> None:
-        worker = self.workers[who]
-        worker.locked += amount
-        assert worker.locked <= worker.stake, "NODE-5"
+    def locked(self, who: str, now: int) -> int:
+        """Stake comes free when the period that its lock ends in is over."""
+        known = self.workers.get(who)
+        running = now // self.lock_period
+        locks = known.locks.values() if known else []
+        return sum(amount for amount, until in locks if until // self.lock_period >= running)
 
-    def release(self, who: str, amount: int, penalty: int, block: int) -> None:
+    def free(self, who: str, now: int) -> int:
+        """A slash can leave less than is locked."""
+        return max(0, self.workers[who].stake - self.locked(who, now))
+
+    def lock(self, who: str, job: bytes, amount: int, until: int, now: int) -> None:
+        assert self.free(who, now) >= amount, "NODE-5"
+        assert amount % GWEI == 0
+        self.workers[who].locks[job] = amount, until
+
+    def hireable(self, who: str, amount: int, now: int) -> bool:
+        known = self.workers.get(who)
+        return known is not None and known.joined and not known.exit_at and self.free(who, now) >= amount
+
+    def release(self, who: str, job: bytes, penalty: int, block: int) -> int:
+        """Lifts the job's lock before its time. What is taken: the penalty, or all that earlier ones have left."""
         worker = self.workers[who]
-        assert penalty <= amount <= worker.locked, "NODE-5"
-        worker.locked -= amount
-        worker.stake -= penalty
+        amount, _ = worker.locks.pop(job)
+        assert penalty <= amount, "NODE-5"
+        taken = min(penalty, worker.stake)
+        worker.stake -= taken
         if penalty:
             self._weigh(worker, block)
+            self.slashes.append((who, taken, worker.stake))
+        return taken
 
     # ---------------------------------------------------------------- draws
 
@@ -110,20 +154,27 @@ class Registry:
     def total(self, epoch: int) -> int:
         return sum(self.weight(who, epoch) for who in self.workers)
 
-    def draw(self, seed: bytes, seats: int, epoch: int, lock: int) -> list[str]:
-        """DRAW-4, DRAW-5; docs/spec/commitments.md, "Draw"."""
+    def drawn(self, seed: bytes, seats: int, epoch: int) -> Iterator[str]:
+        """In the order of the draw, DRAW-4; it looks at 16 more than there are seats."""
         left = {who: self.weight(who, epoch) for who in self.workers}
-        committee = [NOBODY] * seats
-        for seat in range(seats):
+        for number in range(seats + SPARE):
             total = sum(left.values())
             if total == 0:
-                break
-            drawn = self._at(left, commitments.point(seed, seat) % total)
+                return
+            drawn = self._at(left, commitments.point(seed, number) % total)
             del left[drawn]
-            worker = self.workers[drawn]
-            if worker.stake - worker.locked >= lock:
-                committee[seat] = drawn
-        return committee
+            yield drawn
+
+    def draw(self, seed: bytes, seats: int, epoch: int, lock: int, now: int) -> list[str]:
+        """DRAW-4, DRAW-5, DRAW-8; docs/spec/commitments.md, "Draw"."""
+        committee: list[str] = []
+        operators: set[str] = set()
+        for who in self.drawn(seed, seats, epoch):
+            operator = self.workers[who].operator
+            if len(committee) < seats and operator not in operators:
+                committee.append(who if self.free(who, now) >= lock else NOBODY)
+                operators |= {operator} - {None}
+        return committee + [NOBODY] * (seats - len(committee))
 
     @staticmethod
     def _at(weights: dict[str, int], point: int) -> str:

@@ -8,34 +8,64 @@ contract JobTest {
     Job private _job;
 
     function _any(uint256 entropy) private pure returns (Job memory j) {
-        j.state = State(entropy % 7);
-        j.seats = uint8(entropy >> 8);
-        j.quorum = uint8(entropy >> 16);
-        j.flags = uint8(entropy >> 24);
-        j.committed = uint16(entropy >> 32);
-        j.revealed = uint16(entropy >> 48);
+        j.state = State(entropy % 9);
+        j.flags = uint8(entropy >> 8);
+        j.committed = uint16(entropy >> 16);
+        j.revealed = uint16(entropy >> 32);
+        j.dissenting = uint16(entropy >> 48);
         j.excused = uint16(entropy >> 64);
-        j.deadline = uint40(entropy >> 80);
-        j.seedBlock = uint32(entropy >> 120);
-        j.deliveredAt = uint32(entropy >> 152);
-        j.pricePerSeat = uint72(entropy >> 184);
-        j.digest = keccak256(abi.encode(entropy));
+        j.charged = uint8(entropy >> 80);
+        j.lead = uint8(entropy >> 88);
+        j.deadline = uint32(entropy >> 96);
+        j.moment = uint32(entropy >> 128);
+        j.tag = bytes12(uint96(entropy >> 160));
     }
 
-    /// @dev `save` packs by hand what the compiler unpacks: they must agree on every field.
-    function testFuzz_save__any_job__reads_back(uint256 first, uint256 second) public {
-        _job.requester = address(0xBEEF);
-        _job.lockEach = 77;
-        _job.charged = 5;
-        uint256[2] memory entropies = [first, second];
-        for (uint256 i = 0; i < 2; ++i) {
-            Job memory j = _any(entropies[i]);
-            _job.save(j);
-            j.requester = address(0xBEEF);
-            j.lockEach = 77;
-            j.charged = 5;
-            Job memory read = _job;
-            vm.assertEq(keccak256(abi.encode(read)), keccak256(abi.encode(j)));
+    /// @dev What `pack` does by hand is what the compiler does: one slot, every field in its place.
+    function testFuzz_pack__any_job__is_the_compilers_slot(uint256 entropy) public {
+        Job memory j = _any(entropy);
+        _job = j;
+        uint256 slot;
+        assembly ("memory-safe") {
+            slot := sload(_job.slot)
+        }
+        vm.assertEq(j.pack(), slot);
+        vm.assertEq(keccak256(abi.encode(JobLib.unpack(slot))), keccak256(abi.encode(j)));
+    }
+
+    /// @dev A state that there is none of is no job of ours.
+    function test_unpack__unknown_state__reverts() public {
+        vm.expectRevert();
+        this.unpack(9);
+    }
+
+    function unpack(uint256 slot) external pure returns (Job memory) {
+        return JobLib.unpack(slot);
+    }
+
+    /// @dev JOB-14, JOB-16, JOB-20: the questions about a job, beside counting seat by seat.
+    function testFuzz_questions__any_masks__as_counted_by_hand(uint256 entropy) public pure {
+        Job memory j = _any(entropy);
+        uint256 seats = 1 + (entropy >> 250) % 15;
+        uint256 quorum = seats / 2 + 1;
+        uint16 all = uint16((1 << seats) - 1);
+        (j.committed, j.excused) = (j.committed & all, j.excused & all & ~j.committed);
+        (j.revealed, j.dissenting) = (j.revealed & j.committed, j.dissenting & j.revealed & j.committed);
+        uint256 missing = 0;
+        uint256 left = 0;
+        uint16 agreeing = 0;
+        for (uint256 i = 0; i < seats; ++i) {
+            uint16 bit = JobLib.bit(i);
+            if ((j.committed | j.excused) & bit == 0) ++missing;
+            if (j.excused & bit == 0) ++left;
+            if (j.revealed & bit != 0 && j.dissenting & bit == 0) agreeing |= bit;
+        }
+        vm.assertTrue(j.allCommitted(seats) == (missing == 0));
+        vm.assertTrue(j.hopeless(seats, quorum) == (left < quorum));
+        vm.assertTrue(j.allRevealed() == (j.revealed == j.committed));
+        vm.assertEq(j.agreeing(), agreeing);
+        for (uint256 i = 0; i < 8; ++i) {
+            vm.assertTrue(j.has(uint8(1 << i)) == (j.flags >> i & 1 == 1));
         }
     }
 

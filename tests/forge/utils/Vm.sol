@@ -16,6 +16,8 @@ interface Vm {
     function etch(address target, bytes calldata code) external;
     function roll(uint256 number) external;
     function warp(uint256 time) external;
+    function fee(uint256 baseFee) external;
+    function pauseGasMetering() external;
     function setBlockhash(uint256 number, bytes32 hash) external;
     function chainId(uint256 id) external;
     function getNonce(address account) external view returns (uint64);
