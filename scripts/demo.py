@@ -2,6 +2,7 @@
 
 Each network answers three jobs by agreement and one with a zero-knowledge proof that the chain checks; and once more
 with sealed weights, whose key two of three brokers give to attested enclaves only, a job that one such enclave answers.
+Then the keys of an enclave are stolen: its worker signs a wrong answer, which is challenged and overturned by a proof.
 Prints what happens as the chain tells it, tables at the end, and writes .demo/report.json. Exits with 1 if any answer
 differs from the model run locally, if the liar is not slashed or gets a key, or if one wei is unaccounted for.
 """
@@ -27,6 +28,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
+from cloister.appeals import Appeals
 from cloister.broker.licences import Licence, Tier
 from cloister.chain.follower import Follower, Rollback
 from cloister.client import Client
@@ -45,6 +47,8 @@ from cloister.domain.events import (
     KeysDelivered,
     OutputCommitted,
     OutputRevealed,
+    ResultChallenged,
+    ResultOverturned,
     RevealsOpened,
     SeatRefused,
 )
@@ -58,7 +62,6 @@ MODELS = ("breast-cancer", "digits", "digits-cnn")
 ROWS_PER_MODEL = 3
 AGREED, ATTESTED, PROVED = (Assurance.parse(text) for text in ("agreed(3,2)", "attested", "proved"))
 BROKERS, THRESHOLD, HONEST = 3, 2, 3
-EVERYBODY = Licence((Tier("everybody", workers=None, releases=None, start=0, until=None),))
 DEVELOPMENT = "DEVELOPMENT EVIDENCE: enclaves run, but nobody vouches for this machine. Nothing here is protected."
 PRICE = 10**15
 """Wei per agreeing worker."""
@@ -139,27 +142,30 @@ def demonstrate(net: Testnet) -> int:
     with watching(net), ThreadPoolExecutor(len(MODELS)) as pool:
         outcomes = [outcome for done in pool.map(lambda args: run(net, *args), enumerate(tasks)) for outcome in done]
         for _ in range(EXTRA_JOBS):
-            if net.network.nodes.slashes(net.deployment.block):
+            if any(outvoted(net, outcome) for outcome in outcomes):
                 break
             outcomes += run(net, 0, tasks[0][:1])
+        problems = overturn(net)
+        await_slashes(net, outcomes)
         net.check()
     slashes = net.network.nodes.slashes(net.deployment.block)
     withdraw(net)
-    problems = books.problems()
+    problems += books.problems()
     for level in (AGREED, ATTESTED, PROVED):
         show(level, [outcome for outcome in outcomes if outcome.level == level])
 
-    liar = net.workers[-1]
+    liar, breaker = net.workers[HONEST:]
     slashed = [{"worker": net.name_of(s.worker), "address": s.worker, "wei": str(s.amount)} for s in slashes]
-    if any(slash.worker != liar.address for slash in slashes):
+    if any(slash.worker not in (liar.address, breaker.address) for slash in slashes):
         problems.append("an honest worker was slashed")
-    if not slashes:
-        problems.append("the liar was not slashed")
+    for faulty in (liar, breaker):
+        if all(slash.worker != faulty.address for slash in slashes):
+            problems.append(f"the {faulty.name} was not slashed")
     unchecked = [o for o in outcomes if o.level == PROVED and not o.proof_checked]
     problems += [f"the proof of job {hexed(o.job_id)} was not checked here" for o in unchecked]
     releases = released(net)
-    if any(worker == liar.address for _, worker in releases):
-        problems.append("a broker released a share to the liar, which has no attested enclave")
+    if any(worker in (liar.address, breaker.address) for _, worker in releases):
+        problems.append("a broker released a share to a worker that the licence does not name")
     problems += [f"job {hexed(o.job_id)} differs from the reference" for o in outcomes if not o.matches_reference]
     report = {
         "jobs": [as_json(outcome) for outcome in outcomes],
@@ -174,9 +180,9 @@ def demonstrate(net: Testnet) -> int:
     for problem in problems:
         console.print(f"[red]wrong:[/red] {problem}")
     if not problems:
-        lost = sum(slash.amount for slash in slashes) / 1e18
-        say(f"{len(outcomes)} jobs settled right; the liar lost {lost:.3f} ether in {len(slashes)} jobs")
-        say(f"{len(releases)} shares of keys were released, none to the liar; each broker's log is whole")
+        lost = sum(slash.amount for slash in slashes if slash.worker == liar.address) / 1e18
+        say(f"{len(outcomes)} jobs settled right; the liar was outvoted and lost {lost:.3f} ether")
+        say(f"{len(releases)} shares of keys were released, to licensed enclaves only; each broker's log is whole")
         say(books.summary)
     console.print(f"[bold yellow]{DEVELOPMENT}[/bold yellow]")
     say(f"report: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
@@ -191,7 +197,7 @@ def publish(net: Testnet) -> list[list[Task]]:
     with net.client() as owner:
         for model in MODELS:
             package, heldout = load_package(ROOT / "models" / model), load_heldout(ROOT / "models" / model)
-            version = owner.publish_provable(package, PRICE)
+            version = owner.publisher.publish_provable(package, PRICE)
             say(f"model {model}: version {short(version)}, {PRICE / 1e18} ether per agreeing worker")
             registered = owner.journal.find(f"register-circuit:{hexed(version)}")
             receipt = None if registered is None else owner.sender.receipt(registered.hash)
@@ -212,8 +218,56 @@ def publish_sealed(net: Testnet, owner: Client, package: Package, policy: Policy
     """Seals a package, licenses it and publishes it; in this order, so that no enclave asks for the key too early."""
     sealed = net.seal(package, THRESHOLD)
     chain_id, models = net.deployment.chain_id, net.deployment.model_registry
-    net.license(version_id(chain_id, models, owner.account, sealed.digest), EVERYBODY)
-    return owner.publish(sealed, PRICE, policy=policy)
+    named = frozenset(worker.address for worker in net.workers[:HONEST])
+    licence = Licence((Tier("honest", workers=named, releases=None, start=0, until=None),))
+    net.license(version_id(chain_id, models, owner.account, sealed.digest), licence)
+    return owner.publisher.publish(sealed, PRICE, policy=policy)
+
+
+def overturn(net: Testnet) -> list[str]:
+    """A worker with stolen enclave keys answers wrongly and is paid; a proof takes it back. Returns what went wrong."""
+    package, heldout = load_package(ROOT / "models" / "digits"), load_heldout(ROOT / "models" / "digits")
+    breaker = net.add_worker("breaker", module=("cloister.devnet.broken",))
+    say("breaker joins: it has the keys of an attested enclave, and signs what it likes with them")
+    with net.client(1) as owner:
+        version = owner.publisher.publish_provable(package, PRICE, policy=net.policy)
+    net.start()
+    net.await_enrolled(version, HONEST + 1)
+    net.age_stakes()
+    rows = heldout.rows[:1]
+    with net.client() as client:
+        appeals = Appeals(client)
+        job_id = client.request(version, rows, ATTESTED, worker=breaker.address)
+        wrong = client.wait(job_id, timeout=120)
+        if appeals.check(job_id).right or wrong.outputs is None:
+            return [f"the broken enclave did not answer job {hexed(job_id)} wrongly"]
+        say(f"job {short(job_id)}: the requester runs the model itself, and finds the signed answer wrong")
+        bond = client.market.bond()
+        challenged, judged = appeals.challenge(job_id), appeals.judge(job_id)
+        say(f"job {short(job_id)}: challenged with a bond of {bond / 1e18:.4f} ether, and the right output proved")
+        right = client.result(job_id)
+        gas = challenged.gas_used + judged.gas_used
+    if right.outputs is None or not bool((right.outputs == package.run(rows)).all()):
+        return [f"the proof did not give job {hexed(job_id)} the right answer"]
+    say(f"job {short(job_id)}: overturned for {gas:,} gas, most of it for the proof")
+    return []
+
+
+def outvoted(net: Testnet, outcome: Outcome) -> bool:
+    """Whether a seat of a job revealed another output than the result."""
+    with net.client() as client:
+        job = client.job(outcome.job_id)
+    return bool(job.revealed.keys() - job.agreeing)
+
+
+def await_slashes(net: Testnet, outcomes: list[Outcome]) -> None:
+    """Waits until the outvoted of all jobs have lost their stake: when nobody can challenge the results any more."""
+    waiting = [outcome.job_id for outcome in outcomes if outvoted(net, outcome)]
+    say(f"{len(waiting)} results with an outvoted seat can still be challenged; then it loses its stake")
+    deadline = time.monotonic() + 120
+    while waiting and time.monotonic() < deadline:
+        waiting = [job_id for job_id in waiting if net.network.market.outvoted(job_id)]
+        time.sleep(0.5)
 
 
 def attested(net: Testnet) -> list[dict[str, object]]:
@@ -350,14 +404,20 @@ def tell(net: Testnet, number: int, event: JobEvent) -> None:
             what = "answered from its enclave:" if alone else "revealed"
             line = f"{net.name_of(event.worker)} {what} {short(event.output_commitment)}"
         case JobProved():
-            line = f"{net.name_of(event.worker)} proved its output"
+            line = f"{net.name_of(event.prover)} proved its output"
         case SeatRefused():
             line = f"{net.name_of(event.worker)} refused: {RefusalReason(event.reason).name.lower().replace('_', ' ')}"
         case JobSettled():
             seats = list(enumerate(COMMITTEES[event.job_id]))
             paid = ", ".join(name for seat, name in seats if event.agreeing >> seat & 1)
             wrong = ", ".join(name for seat, name in seats if not event.agreeing >> seat & 1)
-            line = f"[green]settled[/green]: {paid} paid" + (f"; [red]{wrong} slashed[/red]" if wrong else "")
+            line = f"[green]settled[/green]: {paid} paid" + (f"; [red]{wrong} outvoted[/red]" if wrong else "")
+        case ResultChallenged():
+            line = f"[yellow]challenged[/yellow] with a bond of {event.bond / 1e18:.4f} ether"
+        case ResultOverturned():
+            seats = list(enumerate(COMMITTEES[event.job_id]))
+            wrong = ", ".join(name for seat, name in seats if event.wrong >> seat & 1)
+            line = f"[green]overturned[/green] by proof; [red]{wrong} slashed[/red]"
         case JobRefunded():
             line = f"[red]refunded[/red]: {event.reason.name.lower()}"
         case RevealsOpened():

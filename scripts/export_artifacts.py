@@ -22,11 +22,17 @@ from typing import Any, NoReturn
 DEPLOYABLE = {
     "NodeRegistry": "contracts/NodeRegistry.sol",
     "ModelRegistry": "contracts/ModelRegistry.sol",
+    "Currencies": "contracts/Currencies.sol",
+    "Disputes": "contracts/Disputes.sol",
+    "Upkeep": "contracts/Upkeep.sol",
     "JobMarket": "contracts/JobMarket.sol",
+    "Sessions": "contracts/Sessions.sol",
     "ProofVerifiers": "contracts/proofs/ProofVerifiers.sol",
     "MatrixProofVerifier": "contracts/proofs/MatrixProofVerifier.sol",
     "TdxQuoteVerifier": "contracts/attestation/TdxQuoteVerifier.sol",
 }
+# what several contracts offer together at one address: an ABI without code
+INTERFACES = {"IJobMarket": "contracts/interfaces/IJobMarket.sol"}
 ARTIFACTS = Path("offchain/cloister/chain/artifacts")
 CODE_SIZE_LIMIT = 24_576  # EIP-170
 
@@ -137,15 +143,16 @@ def main() -> None:
 
     compiler = Compiler.of_project(root)
     confirm_brownie_agrees(root, compiler)
-    for path in DEPLOYABLE.values():
+    sources = DEPLOYABLE | INTERFACES
+    for path in sources.values():
         if not (root / path).exists():
             fail(f"{path} does not exist")
-    outputs = compiler.compile(DEPLOYABLE)
+    outputs = compiler.compile(sources)
 
     stale = []
     for name, output in outputs.items():
         size = code_size(output)
-        print(f"{name}: {size:,} of {CODE_SIZE_LIMIT:,} bytes")
+        print(f"{name}: {size:,} of {CODE_SIZE_LIMIT:,} bytes" if name in DEPLOYABLE else f"{name}: an interface")
         if size > CODE_SIZE_LIMIT:
             fail(f"{name} is {size - CODE_SIZE_LIMIT:,} bytes over the limit of EIP-170")
         text = json.dumps(artifact(name, output, compiler), separators=(",", ":")) + "\n"
@@ -158,7 +165,7 @@ def main() -> None:
             file.write_text(text)
     unknown = {file.stem for file in (root / ARTIFACTS).glob("*.json")} - set(outputs)
     if unknown:
-        fail(f"{ARTIFACTS} holds {', '.join(sorted(unknown))}, which DEPLOYABLE does not list")
+        fail(f"{ARTIFACTS} holds {', '.join(sorted(unknown))}, which neither DEPLOYABLE nor INTERFACES lists")
     if stale:
         fail(f"{', '.join(stale)} out of date: run `make artifacts` and commit the result")
 

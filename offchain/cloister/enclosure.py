@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -49,17 +49,19 @@ class Enclosure:
 
 
 @contextmanager
-def open_enclosure(network: Network, me: Address, sender: Transactions) -> Iterator[Enclosure]:
+def open_enclosure(
+    network: Network, me: Address, sender: Transactions, start: Callable[..., Enclave] = launch
+) -> Iterator[Enclosure]:
     """Launches an enclave for worker `me`; it ends with the block, and its keys are lost.
 
-    Raises ConfigError, NoProvider, MeasurementError, and what `launch` raises.
+    `start` is what launches it. Raises ConfigError, NoProvider, MeasurementError, and what `launch` raises.
     """
     settings, deployment = network.settings, network.deployment
     provider = provider_of(settings)
     context = EnclaveContext(
         network.connection.chain_id, deployment.job_market, deployment.node_registry, deployment.model_registry, me
     )
-    enclave = launch(
+    enclave = start(
         context,
         compiled=settings.enclave_compiled,
         unprotected=frozenset(settings.unprotected),

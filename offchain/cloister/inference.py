@@ -13,10 +13,19 @@ from math import prod
 from typing import Protocol
 
 from cloister.domain.answer import Answer, CannotServe, CiphertextMissing, RefusalReason
-from cloister.domain.commitments import NO_PROOF, JobContext, input_binding, input_commitment
+from cloister.domain.commitments import (
+    NO_PROOF,
+    JobContext,
+    circuit_input,
+    input_binding,
+    input_commitment,
+    masked_output,
+    output_commitment,
+)
+from cloister.domain.errors import CloisterError
 from cloister.domain.ids import Address, BlobId, JobId, VersionId, hexed
 from cloister.domain.job import Job
-from cloister.domain.request import MAX_SEALED_OUTPUT
+from cloister.domain.request import MAX_MASKED, MAX_SEALED_OUTPUT
 from cloister.domain.typed import result_digest
 from cloister.fixedpoint import (
     InvalidModelInput,
@@ -24,10 +33,12 @@ from cloister.fixedpoint import (
     Package,
     RangeExceeded,
     decode_input,
+    decode_output,
     encode_output,
 )
 from cloister.fixedpoint.limits import MAX_MANIFEST_BYTES, MAX_WEIGHTS_BYTES
 from cloister.fixedpoint.manifest import Manifest
+from cloister.proof_system import ProofSystem, ProofSystemMissing, masked_bytes, proof_system
 from cloister.sealing.envelope import decrypt_input
 from cloister.sealing.errors import SealError
 from cloister.sealing.hpke import OVERHEAD_BYTES, open_sealed, seal
@@ -100,10 +111,13 @@ class Opened:
 class Inference(ABC):
     """Runs jobs for worker `me`. Where keys, packages and inputs come from is for the kinds of it to say."""
 
-    def __init__(self, chain_id: int, market: Address, me: Address) -> None:
+    def __init__(
+        self, chain_id: int, market: Address, me: Address, proofs: Callable[[], ProofSystem] = proof_system
+    ) -> None:
         self._chain_id = chain_id
         self._market = market
         self.me = me
+        self._proofs = proofs
 
     @abstractmethod
     def open_key(self, job: Job) -> tuple[AnswerKeys, bytes]:
@@ -124,16 +138,56 @@ class Inference(ABC):
         """
         context = self.context(job)
         opened = self.open(job)
-        self.check_commitment(job, opened)
+        pad = self._checked_pad(job, opened)
         # Whoever asks for what cannot be answered must not get the work for nothing: these two come first.
         self._check_output_size(opened)
         self._seal(b"", job, b"")
         output = self.run(opened.package, opened.plaintext)
-        committed = context.output_commitment(output_secret(opened.job_secret), output)
+        committed = self._committed(job, opened, output, pad)
         salt = opened.keys.salt(job.job_id)
         sealed = self._seal(output, job, context.sealed_output_info(self.me, committed))
         signature = opened.keys.sign(result_digest(self._chain_id, self._market, job.job_id, committed, sealed))
         return Answer(context.commitment(self.me, committed, salt), committed, salt, sealed, signature)
+
+    def _checked_pad(self, job: Job, opened: Opened) -> bytes:
+        """The pad's digest if a proof could settle the job, else nothing; the input commitment holds (JOB-13)."""
+        if not job.request.verifier:
+            self.check_commitment(job, opened)
+            return b""
+        digests = self.circuit_digests(opened)
+        self.check_commitment(job, opened, circuit_input(*digests))
+        return digests[1]
+
+    def circuit_digests(self, opened: Opened) -> tuple[bytes, bytes]:
+        """Digests of the commitments to a job's input and pad, as the requester should have made them (JOB-26).
+
+        Raises CannotServe.
+        """
+        try:
+            rows = decode_input(opened.plaintext, opened.package.manifest)
+        except InvalidModelInput as error:
+            raise CannotServe(RefusalReason.INVALID_INPUT, error.message) from None
+        size = masked_bytes(opened.package.manifest.outputs, len(rows))
+        if size > MAX_MASKED:
+            message = f"The masked output would have {size} bytes; at most {MAX_MASKED} can be proved."
+            raise CannotServe(RefusalReason.OUTPUT_TOO_LARGE, message)
+        try:
+            proofs = self._proofs()
+            circuit = proofs.circuit_of(opened.package.manifest)
+            secret = opened.job_secret
+            return proofs.commit_input(circuit, rows, secret), proofs.commit_pad(circuit, len(rows), secret)
+        except ProofSystemMissing as error:
+            raise CannotServe(RefusalReason.OTHER, error.message) from error
+        except CloisterError as error:
+            raise CannotServe(RefusalReason.MODEL_UNAVAILABLE, error.message) from error
+
+    def _committed(self, job: Job, opened: Opened, output: bytes, pad: bytes) -> bytes:
+        """What the market calls this output: one that a proof can confirm where the request names a verifier."""
+        if not pad:
+            return output_commitment(job.request.input_commitment, output_secret(opened.job_secret), output)
+        proofs, manifest = self._proofs(), opened.package.manifest
+        words = proofs.mask(proofs.circuit_of(manifest), decode_output(output, manifest), opened.job_secret)
+        return masked_output(pad, words)
 
     def context(self, job: Job) -> JobContext:
         """Where the job lives."""
@@ -207,8 +261,9 @@ class PlainInference(Inference):
         keys_of: Callable[[], Sequence[tuple[int, WorkerKeys]]],
         packages: PackageCache,
         blobs: BlobStores,
+        proofs: Callable[[], ProofSystem] = proof_system,
     ) -> None:
-        super().__init__(chain_id, market, me)
+        super().__init__(chain_id, market, me, proofs)
         self._keys_of = keys_of
         self._packages = packages
         self._blobs = blobs
@@ -217,7 +272,7 @@ class PlainInference(Inference):
         """See Inference."""
         sealed = job.sealed_key_for(self.me)
         for key_epoch, keys in self._keys_of():
-            info = self.context(job).sealed_key_info(job.requester, job.request, self.me, key_epoch)
+            info = self.context(job).sealed_key_info(job.request, self.me, key_epoch)
             try:
                 job_secret = open_sealed(sealed, keys.hpke_private_key, info)
             except SealError:

@@ -1,7 +1,4 @@
-"""Proved jobs: what requester and worker need of the proof system (docs/spec/proofs.md), and the worker's part.
-
-The proof system is loaded when a proved job asks for it, so that agreed jobs run on machines that lack its native part.
-"""
+"""Proofs of jobs, settled by one or disputed: the worker's part, and a reader's check."""
 
 from __future__ import annotations
 
@@ -15,31 +12,24 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from cloister.domain.answer import CannotServe, ProvedAnswer, RefusalReason
 from cloister.domain.commitments import JobContext, circuit_input, input_commitment, masked_output
 from cloister.domain.errors import CloisterError
 from cloister.domain.ids import JobId, VersionId, hexed
 from cloister.domain.job import Job
-from cloister.domain.request import MAX_MASKED
 from cloister.domain.typed import result_digest
-from cloister.fixedpoint import InvalidModelInput, Manifest, Package, decode_input, decode_output
+from cloister.fixedpoint import Manifest, Package, decode_input, decode_output
 from cloister.inference import Inference, Opened
+from cloister.proof_system import ProofSystem, ProofSystemMissing, proof_system
 
 if TYPE_CHECKING:
-    from cloister.proving import Circuit, CommittedModel, JobProof, Statement
+    from cloister.proving import CommittedModel
 
 log = structlog.get_logger()
 
-WORD_BYTES = 32
-"""Of one number in a masked output: a field element."""
 KEPT = 16
 """Finished proofs that a worker remembers, for when sending one fails."""
-
-
-class ProofSystemMissing(CloisterError):
-    """What proofs are made with is not installed here."""
 
 
 class Registered(Protocol):
@@ -53,50 +43,6 @@ class Registered(Protocol):
     def weights(self) -> bytes: ...
 
 
-class ProofSystem(Protocol):
-    """What `cloister.proving` offers to requesters, owners and workers."""
-
-    def circuit_of(self, manifest: Manifest) -> Circuit:
-        """The circuit of a model. Raises NotProvable."""
-
-    def commit_model(self, package: Package) -> CommittedModel:
-        """A package with its weights committed. Raises NotProvable."""
-
-    def commit_input(self, circuit: Circuit, rows: NDArray[np.int64], secret: bytes) -> bytes:
-        """Digest of the commitment to input rows (n, *shape), blinded from the job secret."""
-
-    def commit_pad(self, circuit: Circuit, rows: int, secret: bytes) -> bytes:
-        """Digest of the commitment to the pad for the outputs of n rows."""
-
-    def prove_weights(self, model: CommittedModel, context: bytes) -> bytes:
-        """A proof that all weights are integers of the declared width. Raises NotProvable."""
-
-    def prove_job(self, model: CommittedModel, rows: NDArray[np.int64], context: bytes, secret: bytes) -> JobProof:
-        """Runs the model and proves it."""
-
-    def unmask(self, circuit: Circuit, rows: int, masked: bytes, secret: bytes) -> NDArray[np.int64]:
-        """Outputs (n, labels) from masked words. Raises InvalidProof."""
-
-    def verify(self, data: bytes, context: bytes) -> Statement:
-        """What a proof file proves under a context. Raises InvalidProof."""
-
-
-def proof_system() -> ProofSystem:
-    """The package's own. Raises ProofSystemMissing where a library that it needs is not installed."""
-    try:
-        from cloister import proving  # noqa: PLC0415  only proved jobs need it
-    except ImportError as error:
-        raise ProofSystemMissing(
-            f"Proofs cannot be made here: {error}.", "Install the missing library: pip install --upgrade cloister"
-        ) from error
-    return proving
-
-
-def masked_bytes(outputs: int, rows: int) -> int:
-    """Length of a masked output: a batch is filled up to a power of two."""
-    return WORD_BYTES * outputs << (rows - 1).bit_length()
-
-
 def check_proof(
     proofs: ProofSystem, manifest: Manifest, context: JobContext, job: Job, sent: ProvedAnswer, pad_digest: bytes
 ) -> str:
@@ -108,12 +54,12 @@ def check_proof(
     assert job.proved is not None  # it is settled
     request, record = job.request, manifest.circuit
     opened = input_commitment(sent.input_binding, circuit_input(sent.input_digest, sent.pad_digest))
-    if request.job_id(context.chain_id, context.market, job.requester) != context.job_id:
+    if request.job_id(context.chain_id, context.market) != context.job_id:
         return "the request is not that of the job"
     if opened != request.input_commitment or sent.pad_digest != pad_digest or sent.masked != job.proved.masked:
         return "input, pad or output are not those of the job"
     try:
-        statement = proofs.verify(sent.proof, context.proof_context(job.proved.worker))
+        statement = proofs.verify(sent.proof, context.proof_context(job.proved.prover))
     except CloisterError as error:
         return f"the proof does not hold ({error.message.removesuffix('.')})"
     about = (statement.circuit.digest.hex(), statement.weights_digest.hex())
@@ -211,19 +157,17 @@ class ProvedInference:
         if (model.circuit.digest, model.digest) != (registered.circuit, registered.weights):
             message = f"The package of model version {hexed(job.request.version)} has another circuit than registered."
             raise CannotServe(RefusalReason.MODEL_UNAVAILABLE, message)
-        rows = self._rows(opened)
-        digests = (
-            proofs.commit_input(model.circuit, rows, opened.job_secret),
-            proofs.commit_pad(model.circuit, len(rows), opened.job_secret),
-        )
+        digests = self._plain.circuit_digests(opened)
         binding = self._plain.check_commitment(job, opened, circuit_input(*digests))
         # The model itself comes first: it checks every range (PROOF-7), and costs little beside the proof.
         expected = decode_output(self._plain.run(opened.package, opened.plaintext), opened.package.manifest)
         context = self._plain.context(job).proof_context(self._plain.me)
+        rows = decode_input(opened.plaintext, opened.package.manifest)
         proved = proofs.prove_job(model, rows, context, opened.job_secret)
         if not np.array_equal(proved.outputs, expected) or (proved.input_digest, proved.pad_digest) != digests:
             raise CannotServe(RefusalReason.OTHER, "The prover and the model differ: this is a defect of Cloister.")
-        signature = self.sign(job, opened, proved.pad_digest, proved.masked)
+        # A proof that is kept for a dispute is signed by nobody: a host could answer with it in the enclave's name.
+        signature = self.sign(job, opened, proved.pad_digest, proved.masked) if job.request.assurance.proved else b""
         return ProvedAnswer(binding, *digests, proved.masked, proved.proof, signature)
 
     def sign(self, job: Job, opened: Opened, pad_digest: bytes, masked: bytes) -> bytes:
@@ -235,17 +179,6 @@ class ProvedInference:
         if self._model is None or self._model[0] != version:
             self._model = (version, proofs.commit_model(package))
         return self._model[1]
-
-    def _rows(self, opened: Opened) -> NDArray[np.int64]:
-        try:
-            rows = decode_input(opened.plaintext, opened.package.manifest)
-        except InvalidModelInput as error:
-            raise CannotServe(RefusalReason.INVALID_INPUT, error.message) from None
-        size = masked_bytes(opened.package.manifest.outputs, len(rows))
-        if size > MAX_MASKED:
-            message = f"The masked output would have {size} bytes; at most {MAX_MASKED} can be proved."
-            raise CannotServe(RefusalReason.OUTPUT_TOO_LARGE, message)
-        return rows
 
     def _forget_old(self) -> None:
         for job_id in [job_id for job_id, task in self._tasks.items() if task.done()][:-KEPT]:

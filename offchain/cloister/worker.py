@@ -20,7 +20,8 @@ from cloister.domain.answer import (
     ProvedAnswer,
     RefusalReason,
 )
-from cloister.domain.decisions import Action, Progress, Timing, decide
+from cloister.domain.commitments import masked_output
+from cloister.domain.decisions import Action, Progress, Timing, decide, finished
 from cloister.domain.errors import CloisterError
 from cloister.domain.events import JobEvent
 from cloister.domain.ids import Address, JobId, hexed
@@ -76,6 +77,10 @@ class Desk(Protocol):
     def prove(self, job: Job, answer: ProvedAnswer) -> None:
         """Raises ProofRefused when the market would not take the proof."""
 
+    def judge(self, job: Job, answer: ProvedAnswer) -> None:
+        """Decides a dispute. Raises ProofRefused when the market would not take the proof."""
+
+    def resolve(self, job: Job) -> None: ...
     def refuse(self, job: Job, reason: RefusalReason, signature: bytes) -> None:
         """`signature` is the enclave's, or empty: with it the requester pays for some reasons (SIG-2)."""
 
@@ -95,6 +100,14 @@ class Memory(Protocol):
     def remember(self, job_id: JobId, answer: Answer) -> None:
         """Keeps an answer, durably. Raises when another one is kept for the job (LOG-2)."""
 
+    def proof(self, job_id: JobId) -> ProvedAnswer | None: ...
+    def keep_proof(self, job_id: JobId, proof: ProvedAnswer) -> None:
+        """Keeps the proof of an output that can still be disputed, durably."""
+
+    def proofs(self) -> Iterable[JobId]:
+        """The jobs that proofs are kept for."""
+
+    def drop_proof(self, job_id: JobId) -> None: ...
     def set_cursor(self, block: int) -> None:
         """Keeps from which block on a restart must read."""
 
@@ -107,7 +120,7 @@ class Inference(Protocol):
 
 
 class Prover(Protocol):
-    """Runs the model on a proved job's input and proves its output, beside everything else that the worker does."""
+    """Runs the model on a job's input and proves its output, beside everything else that the worker does."""
 
     def prove(self, job: Job) -> ProvedAnswer | None:
         """The proof, None while it is being made. Raises CannotServe and CiphertextMissing."""
@@ -140,12 +153,16 @@ class Worker:
     timing: Timing
     clock: Clock
     refusals: tuple[type[CloisterError], ...]
+    trusted_verifier: int | None = None
+    """The verifier whose code this worker knows: another may take no proof, and silence costs (JOB-32)."""
     ledger: Ledger = field(default_factory=Ledger)
     _head: Head | None = None
     _head_seen: float = 0.0
     _cursor: int = -CURSOR_STEP
     _given_up: dict[tuple[JobId, Action], Head] = field(default_factory=dict)
     """Steps that failed, with the newest block at the time."""
+    _undefended: dict[JobId, None] = field(default_factory=dict)
+    """Jobs whose answer is out and has no proof yet that could defend it, oldest first."""
 
     @property
     def ready(self) -> bool:
@@ -161,6 +178,7 @@ class Worker:
             job, action = work
             self._advance(job, action, tried)
             self._look()
+        self._prepare_defence()
         return changed or bool(tried)
 
     def _quick_steps(self, tried: set[tuple[JobId, Action]]) -> tuple[Job, Action] | None:
@@ -177,7 +195,8 @@ class Worker:
     def _next(self, job: Job, tried: set[tuple[JobId, Action]]) -> Action | None:
         if self._head is None:
             return None
-        action = decide(job, self.me, self.desk.progress(job.job_id), self.now(), self.timing)
+        progress, referee = self.desk.progress(job.job_id), self.ledger.referee_of(job)
+        action = decide(job, self.me, progress, self.now(), self.timing, referee)
         if action is None or (job.job_id, action) in tried:
             return None
         return None if self._given_up.get((job.job_id, action)) is self._head else action
@@ -218,12 +237,18 @@ class Worker:
         if block < self._cursor or block >= self._cursor + CURSOR_STEP:
             self.memory.set_cursor(block)
             self._cursor = block
+            for job_id in self.memory.proofs():
+                job = self.ledger.get(job_id)
+                if job is None or not self._matters(job):
+                    self.memory.drop_proof(job_id)
 
     def _matters(self, job: Job) -> bool:
         """Whether this worker may still have to do something in a job. Others' may stay unfinished for ever."""
         if job.over or self._head is None:
             return not job.over
-        return self.me in job.committee if job.committee else self._head.timestamp <= job.deadline
+        if not job.committee:
+            return self._head.timestamp <= job.deadline
+        return not finished(job, self.me, self._head.timestamp, self.timing)
 
     def _advance(self, job: Job, action: Action, tried: set[tuple[JobId, Action]]) -> None:
         tried.add((job.job_id, action))
@@ -246,13 +271,20 @@ class Worker:
                 # If the journal was lost since the commit, the answer can be made again, to the same commitment.
                 answer = self.memory.answer(job.job_id) or self._answer(job)
                 self.desk.reveal(job, answer)
+            case Action.JUDGE:
+                self._judge(job)
             case Action.CLOSE:
                 self.desk.close(job)
+            case Action.RESOLVE:
+                self.desk.resolve(job)
 
     def _work(self, job: Job, send: Callable[[Job, Answer], None]) -> None:
         answer = self.memory.answer(job.job_id)
         if answer is None:
             try:
+                if job.request.verifier not in (0, self.trusted_verifier):
+                    message = f"Verifier {job.request.verifier} is none that this worker knows."
+                    raise CannotServe(RefusalReason.OTHER, message)
                 answer = self._answer(job)
             except (CannotServe, CiphertextMissing) as error:
                 self._decline(job, error)
@@ -280,6 +312,41 @@ class Worker:
             self._decline(job, CannotServe(RefusalReason.OTHER, str(error)))
         except (CannotServe, CiphertextMissing) as error:
             self._decline(job, error)
+
+    def _judge(self, job: Job) -> None:
+        """Proves what this worker revealed; asked for again with every step until the proof is there."""
+        answer = self.memory.proof(job.job_id) or self._tried(self.prover.prove, job)
+        if answer is None:
+            return
+        if masked_output(answer.pad_digest, answer.masked) != job.revealed[self.me].output_commitment:
+            raise _Unanswered("The proof is of another output than this worker revealed, and would cost it stake.")
+        self.memory.keep_proof(job.job_id, answer)
+        try:
+            self.desk.judge(job, answer)
+        except ProofRefused as error:
+            raise _Unanswered(error.message, error.hint) from error
+
+    def _prepare_defence(self) -> None:
+        """Proves what was answered while the keys that open its input are at hand, one after the other.
+
+        An enclave that starts again cannot open the input any more, and whoever sees that could challenge at no risk.
+        A proved job, which has a deadline, never waits for more than one of these proofs.
+        """
+        for job_id in list(self._undefended):
+            job = self.ledger.get(job_id)
+            if job is None or job.over or job.final(self.now()):
+                del self._undefended[job_id]
+                continue
+            try:
+                proof = self.memory.proof(job_id) or self._tried(self.prover.prove, job)
+            except (CannotServe, CiphertextMissing, _Unanswered) as error:
+                log.warning("no proof for a dispute", job=hexed(job_id), error=str(error))
+                del self._undefended[job_id]
+                continue
+            if proof is None:
+                return
+            self.memory.keep_proof(job_id, proof)
+            del self._undefended[job_id]
 
     def _decline(self, job: Job, error: CannotServe | CiphertextMissing) -> None:
         """Refuses the seat, or demands the ciphertext if that is all that is missing."""
@@ -309,5 +376,8 @@ class Worker:
         job = self.ledger.get(job_id)
         if job is None or self.me not in job.committee:
             return
+        answered = self.me in job.committed | job.revealed.keys()
+        if answered and job.request.provable and not job.over:
+            self._undefended[job_id] = None
         paid = self.me in job.agreeing
-        log.info("job", id=hexed(job_id), state=job.state.name.lower(), **({"paid": paid} if job.over else {}))
+        log.info("job", id=hexed(job_id), state=job.state.name.lower(), **({"paid": paid} if job.answered else {}))

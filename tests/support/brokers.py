@@ -20,7 +20,7 @@ from cloister.broker.nonces import Nonces
 from cloister.broker.service import Broker, ReleaseRequest
 from cloister.broker.store import BrokerStore
 from cloister.broker.web import serving
-from cloister.chain.models import Version
+from cloister.chain.models import Offering, Version
 from cloister.chain.nodes import Node
 from cloister.domain.attested import Policy, TcbStatus
 from cloister.domain.errors import CloisterError, InvalidInput
@@ -66,7 +66,9 @@ class Chain:
 
     def publish(self, manifest_hash: bytes, version: VersionId, policy: Policy = POLICY) -> None:
         self.published[version] = (
-            Version(version, OWNER, 1, False, BlobId(manifest_hash), "", policy.hash(), 0 if policy.open else 1),
+            Version(
+                version, OWNER, 1, 0, Offering.EXACT, BlobId(manifest_hash), "", policy.hash(), int(not policy.open)
+            ),
             policy,
         )
 

@@ -167,10 +167,13 @@ def a_job(
     ciphertext = encrypt_input(plaintext, secrets.job_secret, model.version)
     binding = input_binding(secrets.job_secret, secrets.response_public_key, plaintext)
     request = Request(
+        requester=REQUESTER,
         nonce=secrets.nonce,
         version=model.version,
         assurance=Assurance.parse(level),
+        verifier=0 if proofs is None else 1,
         price_per_seat=10**15,
+        lock_each=20 * 10**15,
         input_commitment=input_commitment(binding) if proofs is None else input_commitment(binding, proofs),
         ciphertext_hash=BlobId(hashlib.sha256(ciphertext).digest()),
         ciphertext_size=len(ciphertext),
@@ -178,8 +181,8 @@ def a_job(
         secret_hash=secret_hash(secrets.seed_secret),
     )
     request = replace(request, **changes)
-    job_id = request.job_id(CONTEXT.chain_id, MARKET, REQUESTER)
+    job_id = request.job_id(CONTEXT.chain_id, MARKET)
     context = JobContext(CONTEXT.chain_id, MARKET, job_id)
-    info = context.sealed_key_info(REQUESTER, request, WORKER, epoch, prompt=prompt)
+    info = context.sealed_key_info(request, WORKER, epoch, prompt=prompt)
     sealed = seal(secrets.job_secret if job_secret is None else job_secret, key, info)
-    return Job(job_id, REQUESTER, request, 7, State.READY, 2000, (WORKER,), (sealed,)), ciphertext
+    return Job(job_id, request, 7, State.READY, 2000, (WORKER,), (sealed,)), ciphertext

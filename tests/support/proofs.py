@@ -60,14 +60,17 @@ class HashProofs:
     def commit_pad(self, circuit: Any, rows: int, secret: bytes) -> bytes:
         return keccak(b"pad" + secret + bytes([(rows - 1).bit_length()]))
 
+    def mask(self, circuit: Any, outputs: Any, secret: bytes) -> bytes:
+        count = outputs.shape[1] << (len(outputs) - 1).bit_length()
+        words = [int(word) for word in outputs.reshape(-1)] + [0] * (count - outputs.size)
+        return b"".join((word + _pad(secret, i)).to_bytes(32, "big") for i, word in enumerate(words))
+
     def prove_weights(self, model: Any, context: bytes) -> bytes:
         return _hashed("weights", model.circuit.digest, model.digest, context)
 
     def prove_job(self, model: Any, rows: Any, context: bytes, secret: bytes) -> Proof:
         outputs = self.run(model.package, rows)
-        count = model.circuit.outputs << (len(rows) - 1).bit_length()
-        words = [int(word) for word in outputs.reshape(-1)] + [0] * (count - outputs.size)
-        masked = b"".join((word + _pad(secret, i)).to_bytes(32, "big") for i, word in enumerate(words))
+        masked = self.mask(model.circuit, outputs, secret)
         digests = self.commit_input(model.circuit, rows, secret), self.commit_pad(model.circuit, len(rows), secret)
         statement = (model.circuit.digest, model.digest, digests[0], masked_output(digests[1], masked), context)
         proof = _hashed("run", *statement)

@@ -1,53 +1,26 @@
-"""A market and a chain in memory, with those rules of JobMarket.sol that a worker meets, and one worker's ports."""
+"""One worker on a market in memory: its ports, its disk, and the ways in which it can die."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from support.jobs import ALICE, BOB, CAROL, REQUESTER, WINDOW, digest, request
+from support.jobs import ALICE, WINDOW, digest
+from support.simulated_market import BLOCK, MASKED, PAD, PROOF, Market, Reverted, Unproved, right_output
 
 from cloister.domain.answer import Answer, ProofRefused, ProvedAnswer, RefusalReason
 from cloister.domain.decisions import Progress, Timing
-from cloister.domain.errors import CloisterError
-from cloister.domain.events import (
-    CiphertextDemanded,
-    CiphertextPublished,
-    JobEvent,
-    JobProved,
-    JobRefunded,
-    JobRequested,
-    JobSettled,
-    KeysDelivered,
-    OutputCommitted,
-    OutputRevealed,
-    RefundReason,
-    RevealsOpened,
-    SeatRefused,
-)
+from cloister.domain.events import JobEvent
 from cloister.domain.ids import Address, JobId
-from cloister.domain.job import Job, State, apply
-from cloister.domain.request import Level, Request
+from cloister.domain.job import Job
 from cloister.worker import Worker
 
-PROOF = b"proof"
-"""The one that the simulated market takes."""
-BLOCK = 5
-"""Seconds between blocks."""
+TRUSTED = 1
+"""The verifier that the worker knows."""
 
 
 class Crash(BaseException):
     """The process dies here."""
-
-
-class Reverted(CloisterError):
-    """What a simulated transaction says when it would revert."""
-
-
-class Unproved(Reverted):
-    """It would because of its proof."""
 
 
 @dataclass(frozen=True)
@@ -68,146 +41,11 @@ class Gone:
 
 
 @dataclass
-class Market:
-    """The chain: blocks of events, and the jobs that they make."""
-
-    blocks: list[list[JobEvent]] = field(default_factory=lambda: [[]])
-    jobs: dict[JobId, Job] = field(default_factory=dict)
-    time: int = 1000
-    forks: int = 0
-    taken_back: list[int] = field(default_factory=list)
-
-    @property
-    def number(self) -> int:
-        return len(self.blocks) - 1
-
-    def mine(self, *calls: Callable[[], None]) -> None:
-        self.time += BLOCK
-        self.blocks.append([])
-        for call in calls:
-            with contextlib.suppress(Reverted):  # mined all the same
-                call()
-
-    def take_back(self, depth: int) -> None:
-        """Blocks go; their transactions are for the caller to mine again."""
-        del self.blocks[len(self.blocks) - depth :]
-        self.taken_back.append(self.number)
-        self.jobs = {}
-        for event in itertools.chain.from_iterable(self.blocks):
-            self.jobs[event.job_id] = apply(self.jobs.get(event.job_id), event)
-
-    def emit(self, event: JobEvent) -> None:
-        self.jobs[event.job_id] = apply(self.jobs.get(event.job_id), event)
-        self.blocks[-1].append(event)
-
-    # what JobMarket.sol does
-
-    def request(self, name: str, *, ciphertext_size: int = 60, single: Level | None = None) -> JobId:
-        job_id = JobId(digest(name))
-        parameters: Request = request(ciphertext_size=ciphertext_size, single=single)
-        self.emit(JobRequested(job_id, REQUESTER, parameters, self.number + 1, self.time + WINDOW))
-        return job_id
-
-    def deliver(self, job_id: JobId, committee: tuple[Address, ...] = (ALICE, BOB, CAROL)) -> None:
-        committee = committee[: self.jobs[job_id].request.assurance.seats]
-        keys = tuple(b"sealed" for _ in committee)
-        self.emit(KeysDelivered(job_id, committee, keys, self.time + WINDOW))
-
-    def commit(self, job_id: JobId, worker: Address, commitment: bytes) -> None:
-        self._uncommitted(job_id, worker)
-        self.emit(OutputCommitted(job_id, worker, commitment))
-        self._open_if_complete(job_id)
-
-    def reveal(self, job_id: JobId, worker: Address, output: bytes) -> None:
-        job = self.jobs[job_id]
-        if job.state is State.READY and self.time > job.deadline and job.decidable:
-            self.emit(RevealsOpened(job_id, job.deadline + WINDOW))
-            job = self.jobs[job_id]
-        self._require(job.state is State.COMMITTED and self.time <= job.deadline, "reveals are closed")
-        self._require(worker in job.committed and worker not in job.revealed, "nothing to reveal")
-        self.emit(OutputRevealed(job_id, worker, output, b"sealed"))
-        job = self.jobs[job_id]
-        if job.revealed.keys() == job.committed:
-            self._settle(job)
-
-    def prove(self, job_id: JobId, worker: Address, answer: ProvedAnswer) -> None:
-        job = self._uncommitted(job_id, worker)
-        self._require(job.request.assurance.proved, "not a proved job")
-        if answer.proof != PROOF:
-            raise Unproved("the proof is wrong")
-        self.emit(JobProved(job_id, worker, answer.masked))
-        self.emit(JobSettled(job_id, digest("output"), 0b1))
-
-    def answer(self, job_id: JobId, worker: Address, output: bytes) -> None:
-        job = self._uncommitted(job_id, worker)
-        self._require(job.request.assurance.attested, "not an attested job")
-        self.emit(OutputRevealed(job_id, worker, output, b"sealed"))
-        self.emit(JobSettled(job_id, output, 0b1))
-
-    def refuse(self, job_id: JobId, worker: Address, reason: int) -> None:
-        self._uncommitted(job_id, worker)
-        self.emit(SeatRefused(job_id, worker, reason))
-        job = self.jobs[job_id]
-        if len(job.seated) - len(job.refused) < job.request.assurance.quorum:
-            self.emit(JobRefunded(job_id, RefundReason.REFUSALS))
-        else:
-            self._open_if_complete(job_id)
-
-    def demand(self, job_id: JobId, worker: Address) -> None:
-        job = self._uncommitted(job_id, worker)
-        self._require(job.ciphertext is None, "already published")
-        self.emit(CiphertextDemanded(job_id, worker, self.time + WINDOW))
-
-    def publish(self, job_id: JobId) -> None:
-        job = self.jobs[job_id]
-        self._require(job.state is State.DEMANDED and self.time <= job.deadline, "nobody asked")
-        self.emit(CiphertextPublished(job_id, REQUESTER, b"ciphertext", self.time + WINDOW))
-
-    def close(self, job_id: JobId) -> None:
-        job = self.jobs[job_id]
-        self._require(not job.over, "over")
-        late = WINDOW if job.state is State.READY and job.decidable else 0
-        self._require(self.time > job.deadline + late, "too early")
-        if job.state is State.OPEN:
-            self.emit(JobRefunded(job_id, RefundReason.NOT_DELIVERED))
-        elif job.state is State.DEMANDED:
-            self.emit(JobRefunded(job_id, RefundReason.UNPUBLISHED))
-        else:
-            self._settle(job)
-
-    def _uncommitted(self, job_id: JobId, worker: Address) -> Job:
-        job = self.jobs[job_id]
-        self._require(job.state is State.READY and self.time <= job.deadline, "the commit window is closed")
-        self._require(worker in job.committee, "not seated")
-        self._require(worker not in job.committed | job.refused, "the seat is used")
-        return job
-
-    def _open_if_complete(self, job_id: JobId) -> None:
-        job = self.jobs[job_id]
-        if len(job.committed | job.refused) == len(job.seated):
-            self.emit(RevealsOpened(job_id, self.time + WINDOW))
-
-    def _settle(self, job: Job) -> None:
-        outputs = [reveal.output_commitment for reveal in job.revealed.values()]
-        quorum = job.request.assurance.quorum
-        for output in outputs:
-            if outputs.count(output) >= quorum:
-                won = {w for w, reveal in job.revealed.items() if reveal.output_commitment == output}
-                self.emit(JobSettled(job.job_id, output, sum(1 << i for i, w in enumerate(job.committee) if w in won)))
-                return
-        reason = RefundReason.NO_QUORUM if job.decidable else RefundReason.TOO_FEW_COMMITS
-        self.emit(JobRefunded(job.job_id, reason))
-
-    def _require(self, condition: bool, what: str) -> None:
-        if not condition:
-            raise Reverted(what)
-
-
-@dataclass
 class Disk:
     """What a worker's process leaves behind when it dies."""
 
     answers: dict[JobId, Answer] = field(default_factory=dict)
+    proofs: dict[JobId, ProvedAnswer] = field(default_factory=dict)
     sent: dict[str, tuple[str, JobId, object]] = field(default_factory=dict)
     """The journal: what each intent sends."""
     status: dict[str, str] = field(default_factory=dict)
@@ -249,7 +87,8 @@ class World:
             memory=Memory(self),
             inference=Inference(self),
             prover=Prover(self),
-            timing=Timing(margin=2, patience=3, reveal_window=WINDOW),
+            timing=Timing(2, 3, proving=20, reveal_window=WINDOW, challenge_window=WINDOW, dispute_window=WINDOW),
+            trusted_verifier=TRUSTED,
             clock=lambda: self.elapsed,
             refusals=(Reverted,),
         )
@@ -258,11 +97,11 @@ class World:
         # sealing is random, so that no two answers are the same bytes
         self.inferences += 1
         seal = f"sealed {self.inferences}".encode()
-        return Answer(digest("commitment of " + self.me), digest("right"), digest("salt"), seal, b"signed")
+        return Answer(digest("commitment of " + self.me), right_output(job), digest("salt"), seal, b"signed")
 
     def provable(self, job: Job) -> ProvedAnswer | None:
         self.proofs += 1
-        return ProvedAnswer(digest("binding"), digest("C_X"), digest("pad"), b"masked", PROOF, b"signed")
+        return ProvedAnswer(digest("binding"), digest("C_X"), PAD, MASKED, PROOF, b"signed")
 
     def step(self) -> bool:
         """One step of the worker, whoever dies in it."""
@@ -317,6 +156,11 @@ class World:
                 self.market.demand(job_id, self.me)
             case "close":
                 self.market.close(job_id)
+            case "judge":
+                assert isinstance(argument, ProvedAnswer)
+                self.market.judge(job_id, self.me, argument)
+            case "resolve":
+                self.market.resolve(job_id)
 
 
 class Feed:
@@ -363,6 +207,15 @@ class Desk:
         except Unproved as error:
             raise ProofRefused(error.message) from error
 
+    def judge(self, job: Job, answer: ProvedAnswer) -> None:
+        try:
+            self._send("judge", job, answer)
+        except Unproved as error:
+            raise ProofRefused(error.message) from error
+
+    def resolve(self, job: Job) -> None:
+        self._send("resolve", job, None)
+
     def refuse(self, job: Job, reason: RefusalReason, signature: bytes) -> None:
         self._send("refuse", job, reason)
 
@@ -374,7 +227,7 @@ class Desk:
 
     def progress(self, job_id: JobId) -> Progress:
         self.world.tick("progress")
-        names = ("commit", "reveal", "answer", "prove", "refuse", "demand", "close")
+        names = ("commit", "reveal", "answer", "prove", "refuse", "demand", "close", "judge", "resolve")
         return Progress(*(self._sent(f"{name}:{job_id.hex()}") for name in names))
 
     def settle(self) -> list[tuple[str, bool]]:
@@ -420,6 +273,22 @@ class Memory:
         self.world.tick("remember")
         old = self.world.disk.answers.setdefault(job_id, answer)
         assert old.commitment == answer.commitment, "a second commitment (LOG-2)"
+
+    def proof(self, job_id: JobId) -> ProvedAnswer | None:
+        self.world.tick("recall proof")
+        return self.world.disk.proofs.get(job_id)
+
+    def keep_proof(self, job_id: JobId, proof: ProvedAnswer) -> None:
+        self.world.tick("keep proof")
+        self.world.disk.proofs.setdefault(job_id, proof)
+
+    def proofs(self) -> list[JobId]:
+        self.world.tick("list proofs")
+        return list(self.world.disk.proofs)
+
+    def drop_proof(self, job_id: JobId) -> None:
+        self.world.tick("drop proof")
+        self.world.disk.proofs.pop(job_id, None)
 
     def set_cursor(self, block: int) -> None:
         self.world.tick("cursor")

@@ -69,7 +69,7 @@ class Town:
         self.trusted = deployment.verifier
         self.active = []
         with self.client(OWNER) as owner:
-            self.version = owner.publish_provable(PACKAGE, PRICE)
+            self.version = owner.publisher.publish_provable(PACKAGE, PRICE)
         for index in range(FIRST_WORKER, FIRST_WORKER + WORKERS):
             self.register(index)
         self.next_epoch()
@@ -106,7 +106,7 @@ class Town:
         me, journal = self.address(index), self.journals[index]
         packages = PackageCache(blobs or self.blobs, lambda version: self.models.version(version).manifest)
         parts = (self.connection.chain_id, self.market.address, me, lambda: [(0, self.keys(index))], packages)
-        inference, honest = (each(*parts, blobs or self.blobs) for each in (kind, PlainInference))
+        inference, honest = (each(*parts, blobs or self.blobs, proofs) for each in (kind, PlainInference))
         return Worker(
             me=me,
             feed=Follower(self.connection, self.market, journal.cursor() or self.deployment.block),
@@ -114,7 +114,12 @@ class Town:
             memory=JournalMemory(journal),
             inference=inference,
             prover=prover(honest, self.models.circuit_of, self.verifiers.is_removed, self.trusted, proofs),
-            timing=Timing(reveal_window=PARAMETERS.market.reveal_window),
+            timing=Timing(
+                reveal_window=PARAMETERS.market.reveal_window,
+                challenge_window=PARAMETERS.market.challenge_window,
+                dispute_window=PARAMETERS.market.dispute_window,
+            ),
+            trusted_verifier=self.trusted,
             clock=lambda: 0.0,
             refusals=(ContractError, InsufficientFunds),
         )

@@ -3,12 +3,16 @@
 from types import SimpleNamespace
 
 import pytest
+from support.jobs import ALICE, MARKET
 
-from cloister.bootstrap.workers import _timing
+from cloister.bootstrap.workers import JournalMemory, _timing
 from cloister.chain.deployment import DeployParameters
 from cloister.config import ConfigError, load_settings
+from cloister.domain.answer import ProvedAnswer
 from cloister.domain.decisions import Timing
+from cloister.domain.ids import JobId
 from cloister.network import _deployment
+from cloister.storage.journal import Journal
 
 PUBLIC = DeployParameters().market
 
@@ -32,7 +36,9 @@ def chain(block_seconds, number=100):
     ],
 )
 def test_timing__block_time__sets_the_margin(block_seconds, number, margin, patience):
-    assert _timing(chain(block_seconds, number), PUBLIC) == Timing(margin, patience, PUBLIC.reveal_window)
+    windows = PUBLIC.reveal_window, PUBLIC.challenge_window, PUBLIC.dispute_window
+    proving = min(Timing().proving, PUBLIC.challenge_window // 4)
+    assert _timing(chain(block_seconds, number), PUBLIC) == Timing(margin, patience, proving, *windows)
 
 
 def settings(tmp_path, **flags):
@@ -51,3 +57,17 @@ def test_deployment__three_addresses_without_a_chain__says_what_to_set(tmp_path)
         _deployment(settings(tmp_path, **addresses))
     found = _deployment(settings(tmp_path, **addresses, chain_id=5))
     assert (found.chain_id, found.block, found.job_market) == (5, 0, "0x" + "3" * 40)
+
+
+def test_memory__proof_for_a_dispute__is_kept_until_it_is_dropped(tmp_path):
+    job_id, proof = JobId(b"\x11" * 32), ProvedAnswer(b"b" * 32, b"i" * 32, b"p" * 32, b"masked", b"proof")
+    path = tmp_path / "journal.sqlite"
+    with Journal(path, "chain", MARKET, ALICE) as journal:
+        memory = JournalMemory(journal)
+        assert (memory.proof(job_id), memory.proofs()) == (None, [])
+        memory.keep_proof(job_id, proof)
+    with Journal(path, "chain", MARKET, ALICE) as journal:
+        memory = JournalMemory(journal)
+        assert (memory.proof(job_id), memory.proofs()) == (proof, [job_id])
+        memory.drop_proof(job_id)
+        assert memory.proofs() == []

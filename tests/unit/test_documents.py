@@ -9,8 +9,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PROTOCOL = (ROOT / "docs" / "spec" / "protocol.md").read_text("utf-8")
-ENCLAVES = (ROOT / "docs" / "spec" / "enclaves.md").read_text("utf-8")
+RULES = "\n".join(
+    (ROOT / "docs" / "spec" / f"{name}.md").read_text("utf-8")
+    for name in ("protocol", "enclaves", "economics", "sessions")
+)
+NUMBERS = re.compile(
+    r"\b(?:DEP|NODE|MODEL|CUR|DRAW|JOB|CHAL|MONEY|REP|BLOB|KEY|LOG|ATT|ENC|SIG|PROMPT|SEAL|REL|HOST|ECON|SESS)-\d+\b"
+)
 
 
 def bench(name):
@@ -42,8 +47,11 @@ def test_readme__figures_of_workers__are_those_of_the_committed_results():
 def test_gas__targets__are_met_by_the_committed_results():
     results = json.loads((ROOT / "bench" / "results" / "gas.json").read_text("utf-8"))
     job = results["jobs"]["AGREED(3, 2)"]
-    assert job["total"] <= 700_000
-    assert job["request"] <= 150_000
+    # The target is 550,000: what bounds it is in docs/adr/0004-choices-of-disputes.md.
+    assert job["total"] <= 610_000
+    assert results["enclave"]["hired"]["total"] <= 200_000
+    for verdict in (results["proof"]["upheld"], results["proof"]["overturned"]):
+        assert verdict["challenge"] + verdict["judge"] - verdict["proof alone"] <= 300_000
     assert max(run["dearest"] for run in results["jobs"].values()) <= 0.3 * results["gas_cap"]
 
 
@@ -100,7 +108,7 @@ def test_readme__tree__names_what_is_there():
 
 
 def test_requirements__every_number__is_cited_by_a_test():
-    numbers = re.findall(r"^\* \*\*([A-Z]+-\d+)\*\*", PROTOCOL + ENCLAVES, re.MULTILINE)
+    numbers = re.findall(r"^\* \*\*([A-Z]+-\d+)\*\*", RULES, re.MULTILINE)
     assert len(numbers) == len(set(numbers)) > 80
     tests = "\n".join(
         path.read_text("utf-8")
@@ -112,19 +120,11 @@ def test_requirements__every_number__is_cited_by_a_test():
 
 
 def test_requirements__every_citation__exists():
-    known = set(
-        re.findall(
-            r"\b(?:DEP|NODE|MODEL|DRAW|JOB|MONEY|BLOB|KEY|LOG|ATT|ENC|SIG|PROMPT|SEAL|REL|HOST)-\d+\b",
-            PROTOCOL + ENCLAVES,
-        )
-    )
+    known = set(NUMBERS.findall(RULES))
     cited = {}
     for folder in ("contracts", "offchain", "tests", "scripts", "docs"):
         for path in (ROOT / folder).rglob("*"):
             if path.suffix in {".py", ".sol", ".md"}:
-                for number in re.findall(
-                    r"\b(?:DEP|NODE|MODEL|DRAW|JOB|MONEY|BLOB|KEY|LOG|ATT|ENC|SIG|PROMPT|SEAL|REL|HOST)-\d+\b",
-                    path.read_text("utf-8"),
-                ):
+                for number in NUMBERS.findall(path.read_text("utf-8")):
                     cited.setdefault(number, path)
     assert {number: str(path) for number, path in cited.items() if number not in known} == {}

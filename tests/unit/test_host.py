@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from support.jobs import BOB, Story, digest
 
-from cloister.chain.models import RegisteredCircuit, Version
+from cloister.chain.models import Offering, RegisteredCircuit, Version
 from cloister.domain.answer import CannotServe, CiphertextMissing, RefusalReason
 from cloister.domain.ids import BlobId
 from cloister.domain.job import fold
@@ -53,7 +53,7 @@ def world(tmp_path):
     made = SimpleNamespace(inside=inside, blobs=blobs, revision=0, manifest=PACKAGE.digest, circuit=CIRCUIT, removed=())
 
     def version_of(version):
-        return Version(version, BOB, 1, False, BlobId(made.manifest), "", bytes(32), made.revision)
+        return Version(version, BOB, 1, 0, Offering.EXACT, BlobId(made.manifest), "", bytes(32), made.revision)
 
     made.packages = Packages(inside, version_of, blobs)
     made.inference = EnclaveInference(

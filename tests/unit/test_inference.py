@@ -9,14 +9,23 @@ import pytest
 from reference import plain_commitments as reference
 from support.jobs import ALICE, BOB, MARKET, REQUESTER
 
+from cloister import proving
 from cloister.domain.answer import CannotServe, CiphertextMissing, RefusalReason
-from cloister.domain.commitments import JobContext, input_binding, input_commitment, secret_hash
+from cloister.domain.commitments import (
+    JobContext,
+    circuit_input,
+    input_binding,
+    input_commitment,
+    masked_output,
+    secret_hash,
+)
 from cloister.domain.errors import CloisterError
 from cloister.domain.ids import BlobId, VersionId
 from cloister.domain.job import Job, State
 from cloister.domain.request import Assurance, Level, Request
 from cloister.fixedpoint import InvalidPackage, encode_input, encode_output, load_heldout, load_package
 from cloister.inference import PackageCache, PlainInference, fetch_package
+from cloister.proof_system import ProofSystemMissing, most_provable_rows, proof_system
 from cloister.sealing.envelope import encrypt_input
 from cloister.sealing.hpke import open_sealed, seal
 from cloister.sealing.keys import JobSecrets, WorkerKeys
@@ -52,9 +61,9 @@ class Bench:
         self.weights_id = self.blobs.put(package.weights_bytes)
         self.manifest_id = self.blobs.put(package.manifest_bytes)
 
-    def worker(self, me=ALICE, keys=None, version_has=None):
+    def worker(self, me=ALICE, keys=None, version_has=None, proofs=proof_system):
         packages = PackageCache(self.blobs, lambda version: version_has or self.manifest_id)
-        return PlainInference(CHAIN_ID, MARKET, me, lambda: keys or [(EPOCH, KEYS[me])], packages, self.blobs)
+        return PlainInference(CHAIN_ID, MARKET, me, lambda: keys or [(EPOCH, KEYS[me])], packages, self.blobs, proofs)
 
     def path(self, blob):
         return self.folder / blob.hex()[:2] / blob.hex()[2:]
@@ -65,10 +74,12 @@ class Bench:
         if store:
             self.blobs.put(ciphertext)
         honest = Request(
+            requester=REQUESTER,
             nonce=1,
             version=VERSION,
             assurance=Assurance(Level.AGREED, 2, 2),
             price_per_seat=10**15,
+            lock_each=20 * 10**15,
             input_commitment=committed(job_secret, SECRETS.response_public_key, plaintext),
             ciphertext_hash=BlobId(hashlib.sha256(ciphertext).digest()),
             ciphertext_size=len(ciphertext),
@@ -76,13 +87,13 @@ class Bench:
             secret_hash=secret_hash(SECRETS.seed_secret),
         )
         request = replace(honest, **changes)
-        job_id = request.job_id(CHAIN_ID, MARKET, REQUESTER)
+        job_id = request.job_id(CHAIN_ID, MARKET)
         context = JobContext(CHAIN_ID, MARKET, job_id)
         sealed = tuple(
-            seal(job_secret, KEYS[w].hpke_public_key, context.sealed_key_info(REQUESTER, request, w, key_epoch))
+            seal(job_secret, KEYS[w].hpke_public_key, context.sealed_key_info(request, w, key_epoch))
             for w in (ALICE, BOB)
         )
-        return Job(job_id, REQUESTER, request, 7, State.READY, 2000, (ALICE, BOB), sealed)
+        return Job(job_id, request, 7, State.READY, 2000, (ALICE, BOB), sealed)
 
 
 def committed(job_secret, response_key, plaintext):
@@ -118,7 +129,7 @@ def test_answer__held_out_rows__are_what_the_package_runs_and_only_the_requester
     answer = bench.worker().answer(job)
     output = encode_output(package.run(rows), package.manifest)
     expected = reference.output_commitment(
-        job.job_id, reference.hkdf(SECRETS.job_secret, "cloister/1/output-secret"), output
+        job.request.input_commitment, reference.hkdf(SECRETS.job_secret, "cloister/1/output-secret"), output
     )
     assert answer.output_commitment == expected
     salt = reference.salt(hashlib.sha256(ALICE.encode()).digest(), job.job_id, 0)
@@ -152,7 +163,9 @@ def test_answer__made_again__commits_to_the_same(bench, plaintext):  # LOG-2, af
 
 def test_answer__two_jobs_with_one_answer__cannot_be_linked(bench, plaintext):
     first = bench.worker().answer(bench.job(plaintext))
-    second = bench.worker().answer(bench.job(plaintext, nonce=2))
+    other = hashlib.sha256(b"another job's secret").digest()
+    blinded = committed(other, SECRETS.response_public_key, plaintext)
+    second = bench.worker().answer(bench.job(plaintext, nonce=2, job_secret=other, input_commitment=blinded))
     assert first.output_commitment != second.output_commitment
     assert first.commitment != second.commitment
 
@@ -220,7 +233,7 @@ def test_answer__sealed_key_of_another_seat__does_not_open(bench, plaintext):
 @pytest.mark.parametrize("length", [0, 16, 31, 33, 64])
 def test_answer__sealed_key_that_holds_no_32_bytes__is_refused(bench, plaintext, length):
     job = bench.job(plaintext)
-    info = JobContext(CHAIN_ID, MARKET, job.job_id).sealed_key_info(REQUESTER, job.request, ALICE, EPOCH)
+    info = JobContext(CHAIN_ID, MARKET, job.job_id).sealed_key_info(job.request, ALICE, EPOCH)
     sealed = seal(bytes(length), KEYS[ALICE].hpke_public_key, info)
     job = replace(job, sealed_keys=(sealed, job.sealed_keys[1]))
     assert refused(bench.worker(), job) is RefusalReason.SEALED_KEY_DOES_NOT_OPEN
@@ -235,10 +248,20 @@ TAMPERED = {
     "input_commitment": (bytes(32), RefusalReason.SEALED_KEY_DOES_NOT_OPEN),
     "ciphertext_hash": (BlobId(bytes(32)), RefusalReason.SEALED_KEY_DOES_NOT_OPEN),
     "response_key": (bytes(32), RefusalReason.SEALED_KEY_DOES_NOT_OPEN),
+    "requester": (BOB, RefusalReason.SEALED_KEY_DOES_NOT_OPEN),
+    # What was committed to is no commitment of a proof's.
+    "verifier": (7, RefusalReason.COMMITMENT_MISMATCH),
     # The rest enters the info through the job id, which the market computes from it.
     "nonce": (99, None),
     "assurance": (Assurance(Level.AGREED, 3, 2), None),
+    "owner_percent": (20, None),
+    "token": (BOB, None),
     "price_per_seat": (1, None),
+    "lock_each": (1, None),
+    "worker": (BOB, None),
+    "reputation": (9000, None),
+    "consumer": (BOB, None),
+    "consumer_gas": (1, None),
     "secret_hash": (bytes(32), None),
     "ciphertext_size": (3, CiphertextMissing),
 }
@@ -250,7 +273,7 @@ def test_answer__each_field_of_the_request_altered_after_the_sealing__is_found_o
     honest = bench.job(plaintext)
     altered = replace(honest.request, **{name: value})
     # as the market tells it: its id hashes every field, and the sealed key is bound to the id
-    real = replace(honest, request=altered, job_id=altered.job_id(CHAIN_ID, MARKET, REQUESTER))
+    real = replace(honest, request=altered, job_id=altered.job_id(CHAIN_ID, MARKET))
     assert refused(bench.worker(), real) is RefusalReason.SEALED_KEY_DOES_NOT_OPEN
     # even if the id were the old one
     forged = replace(honest, request=altered)
@@ -261,9 +284,8 @@ def test_answer__each_field_of_the_request_altered_after_the_sealing__is_found_o
         assert refused(bench.worker(), forged) is expected
 
 
-def test_answer__other_requester_market_or_chain__does_not_open(bench, plaintext):
+def test_answer__other_market_or_chain__does_not_open(bench, plaintext):
     job = bench.job(plaintext)
-    assert refused(bench.worker(), replace(job, requester=BOB)) is RefusalReason.SEALED_KEY_DOES_NOT_OPEN
     packages = PackageCache(bench.blobs, lambda version: bench.manifest_id)
     for chain_id, market in ((1, MARKET), (CHAIN_ID, REQUESTER)):
         worker = PlainInference(chain_id, market, ALICE, lambda: [(EPOCH, KEYS[ALICE])], packages, bench.blobs)
@@ -337,6 +359,98 @@ def test_answer__response_key_of_low_order__is_refused_before_the_work(bench, pl
     commitment = committed(SECRETS.job_secret, response_key, plaintext)
     job = bench.job(plaintext, response_key=response_key, input_commitment=commitment)
     assert refused(bench.worker(), job) is RefusalReason.OTHER
+
+
+# ------------------------------------------------------------------ jobs that a proof can decide: JOB-13, JOB-26
+
+
+def provable(bench, rows, *, pad=None, committed_rows=None, **changes):
+    """A job that names a verifier; the commitments to its input and its pad are another's where they are given."""
+    package, secret = bench.package, SECRETS.job_secret
+    circuit, plaintext = proving.circuit_of(package.manifest), encode_input(rows, package.manifest)
+    digests = (
+        proving.commit_input(circuit, rows if committed_rows is None else committed_rows, secret),
+        proving.commit_pad(circuit, len(rows), secret) if pad is None else pad,
+    )
+    binding = input_binding(secret, SECRETS.response_public_key, plaintext)
+    changes = {"input_commitment": input_commitment(binding, circuit_input(*digests)), "verifier": 1} | changes
+    return bench.job(plaintext, **changes)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_answer__job_that_names_a_verifier__commits_to_what_a_proof_shows(bench, model, count):
+    package, heldout = model
+    rows = heldout.rows[:count]
+    job = provable(bench, rows)
+    alice, bob = (bench.worker(worker).answer(job) for worker in (ALICE, BOB))
+    context = JobContext(CHAIN_ID, MARKET, job.job_id).proof_context(ALICE)
+    proved = proving.prove_job(proving.commit_model(package), rows, context, SECRETS.job_secret)
+    assert alice.output_commitment == masked_output(proved.pad_digest, proved.masked)
+    assert alice.output_commitment == reference.masked_output(proved.pad_digest, proved.masked)
+    assert bob.output_commitment == alice.output_commitment
+    info = reference.sealed_output_info(CHAIN_ID, MARKET, job.job_id, ALICE, alice.output_commitment)
+    assert open_sealed(alice.sealed_output, SECRETS.response_private_key, info) == encode_output(
+        package.run(rows), package.manifest
+    )
+
+
+def test_answer__the_same_input_with_and_without_a_verifier__gives_commitments_that_nobody_can_compare(bench, model):
+    rows = model[1].rows[:1]
+    with_one = bench.worker().answer(provable(bench, rows))
+    without = bench.worker().answer(bench.job(encode_input(rows, bench.package.manifest)))
+    assert with_one.output_commitment != without.output_commitment
+
+
+def test_answer__question_put_to_referees__gets_the_same_commitment(bench, plaintext):  # CHAL-8
+    job = bench.job(plaintext)
+    asked = job.request.for_referees(Assurance(Level.AGREED, 7, 4), nonce=2)
+    again = bench.job(plaintext, nonce=2, assurance=asked.assurance)
+    assert again.request == asked
+    first, second = (bench.worker().answer(one) for one in (job, again))
+    assert first.output_commitment == second.output_commitment
+    assert first.commitment != second.commitment
+
+
+def test_answer__commitment_to_another_pad__is_refused_before_the_work(bench, model, monkeypatch):  # JOB-13
+    monkeypatch.setattr(PlainInference, "run", lambda *args: pytest.fail("the model was run"))
+    rows = model[1].rows[:1]
+    other = proving.commit_pad(proving.circuit_of(bench.package.manifest), 1, bytes(32))
+    assert refused(bench.worker(), provable(bench, rows, pad=other)) is RefusalReason.COMMITMENT_MISMATCH
+
+
+def test_answer__commitment_of_the_proof_to_another_input__is_refused_before_the_work(bench, model, monkeypatch):
+    """JOB-13: a proof about it would say that honest workers were wrong."""
+    monkeypatch.setattr(PlainInference, "run", lambda *args: pytest.fail("the model was run"))
+    rows = model[1].rows
+    job = provable(bench, rows[:1], committed_rows=rows[1:2])
+    assert refused(bench.worker(), job) is RefusalReason.COMMITMENT_MISMATCH
+
+
+def test_answer__verifier_without_a_commitment_for_proofs__is_refused(bench, plaintext):  # JOB-13
+    assert refused(bench.worker(), bench.job(plaintext, verifier=1)) is RefusalReason.COMMITMENT_MISMATCH
+
+
+def test_answer__commitment_for_proofs_without_a_verifier__is_refused(bench, model):  # JOB-13
+    assert refused(bench.worker(), provable(bench, model[1].rows[:1], verifier=0)) is RefusalReason.COMMITMENT_MISMATCH
+
+
+def test_answer__more_rows_than_a_proof_can_show__is_refused(bench, model):
+    package, heldout = model
+    most = most_provable_rows(package.manifest.outputs)
+    rows = np.repeat(heldout.rows, 3, axis=0)[: most + 1]
+    job = bench.job(encode_input(rows, package.manifest), verifier=1)
+    assert refused(bench.worker(), job) is RefusalReason.OUTPUT_TOO_LARGE
+    assert bench.worker().circuit_digests(bench.worker().open(provable(bench, rows[:most])))
+
+
+def test_answer__proof_system_missing__refuses_what_names_a_verifier_and_nothing_else(bench, model):
+    def missing():
+        raise ProofSystemMissing("no such library")
+
+    worker = bench.worker(proofs=missing)
+    rows = model[1].rows[:1]
+    assert refused(worker, provable(bench, rows)) is RefusalReason.OTHER
+    assert worker.answer(bench.job(encode_input(rows, bench.package.manifest)))
 
 
 # ------------------------------------------------------------------ blobs: BLOB-1

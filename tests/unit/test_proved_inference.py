@@ -22,13 +22,16 @@ from cloister.domain.commitments import (
 )
 from cloister.domain.ids import BlobId, VersionId
 from cloister.domain.job import Job, State
-from cloister.domain.request import Assurance, Request
+from cloister.domain.request import MAX_MASKED, Assurance, Request
+from cloister.domain.typed import result_digest
 from cloister.fixedpoint import encode_input, load_heldout, load_package
 from cloister.inference import PackageCache, PlainInference
-from cloister.proved import KEPT, ProofSystemMissing, ProvedInference, masked_bytes, proof_system
+from cloister.proof_system import ProofSystemMissing, masked_bytes, most_provable_rows, proof_system
+from cloister.proved import KEPT, ProvedInference
 from cloister.sealing.envelope import encrypt_input
 from cloister.sealing.hpke import seal
 from cloister.sealing.keys import JobSecrets, WorkerKeys
+from cloister.sealing.signatures import signer_of
 from cloister.storage.blobs import BlobStore, BlobStores
 
 MODEL = Path(__file__).parents[2] / "models" / "breast-cancer"
@@ -49,11 +52,11 @@ class Bench:
 
     def worker(self, proofs=HashProofs, **changes):
         packages = PackageCache(self.blobs, lambda version: self.manifest_id)
-        plain = PlainInference(CHAIN_ID, MARKET, ALICE, lambda: [(0, KEYS)], packages, self.blobs)
+        plain = PlainInference(CHAIN_ID, MARKET, ALICE, lambda: [(0, KEYS)], packages, self.blobs, proofs)
         settings = {"circuit_of": lambda version: self.registered, "is_removed": lambda number: False, "trusted": 1}
         return ProvedInference(plain, **(settings | changes), proofs=proofs)
 
-    def job(self, rows=ROWS, nonce=0):
+    def job(self, rows=ROWS, nonce=0, level="proved"):
         secrets = JobSecrets.from_root(hashlib.sha256(f"root {nonce}".encode()).digest())
         plaintext, proofs, circuit = encode_input(rows, PACKAGE.manifest), HashProofs(), None
         ciphertext = encrypt_input(plaintext, secrets.job_secret, VERSION)
@@ -63,20 +66,23 @@ class Bench:
         )
         binding = input_binding(secrets.job_secret, secrets.response_public_key, plaintext)
         request = Request(
+            requester=REQUESTER,
             nonce=nonce,
             version=VERSION,
-            assurance=Assurance.parse("proved"),
+            assurance=Assurance.parse(level),
+            verifier=REGISTERED.verifier,
             price_per_seat=1,
+            lock_each=10**9,
             input_commitment=input_commitment(binding, circuit_input(*digests)),
             ciphertext_hash=self.blobs.put(ciphertext),
             ciphertext_size=len(ciphertext),
             response_key=secrets.response_public_key,
             secret_hash=secret_hash(secrets.seed_secret),
         )
-        job_id = request.job_id(CHAIN_ID, MARKET, REQUESTER)
-        info = JobContext(CHAIN_ID, MARKET, job_id).sealed_key_info(REQUESTER, request, ALICE, 0)
+        job_id = request.job_id(CHAIN_ID, MARKET)
+        info = JobContext(CHAIN_ID, MARKET, job_id).sealed_key_info(request, ALICE, 0)
         sealed = (seal(secrets.job_secret, KEYS.hpke_public_key, info),)
-        return Job(job_id, REQUESTER, request, 7, State.READY, 2000, (ALICE,), sealed)
+        return Job(job_id, request, 7, State.READY, 2000, (ALICE,), sealed)
 
 
 @pytest.fixture
@@ -106,6 +112,33 @@ def test_prove__honest_job__opens_the_input_commitment_and_masks_the_output(benc
     assert input_commitment(answer.input_binding, circuit_input(*digests)) == job.request.input_commitment
     assert len(answer.masked) == masked_bytes(PACKAGE.manifest.outputs, len(ROWS)) == 128
     assert masked_output(answer.pad_digest, answer.masked) not in (job.request.input_commitment, bytes(32))
+
+
+@pytest.mark.parametrize("level", ["attested", "proved"])
+def test_prove__for_a_dispute__carries_no_signature(bench, level):
+    """A host could answer with it in the name of its enclave, before that has seen the job."""
+    job = bench.job(level=level)
+    answer = made(bench.worker(), job)
+    assert (answer.signature == b"") is (level == "attested")
+    if level == "proved":
+        output = masked_output(answer.pad_digest, answer.masked)
+        digest = result_digest(CHAIN_ID, MARKET, job.job_id, output, answer.masked)
+        assert signer_of(digest, answer.signature) == KEYS.signer
+
+
+def test_prove__output_that_the_worker_answered__is_the_same(bench):
+    job = bench.job(level="attested")
+    worker = bench.worker()
+    answer = made(worker, job)
+    assert worker._plain.answer(job).output_commitment == masked_output(answer.pad_digest, answer.masked)
+
+
+@pytest.mark.parametrize(("outputs", "most"), [(1, 256), (2, 128), (3, 64), (10, 16), (256, 1), (257, 0)])
+def test_most_provable_rows__one_more__is_too_many(outputs, most):
+    assert most_provable_rows(outputs) == most
+    assert masked_bytes(outputs, most + 1) > MAX_MASKED
+    if most:
+        assert masked_bytes(outputs, most) <= MAX_MASKED
 
 
 def test_prove__asked_again__is_made_once_and_stays_at_hand(bench):

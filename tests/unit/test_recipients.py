@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from support.jobs import ALICE, BOB, MARKET, digest
 
-from cloister.chain.models import Version
+from cloister.chain.models import Offering, Version
 from cloister.chain.nodes import Attestation, Node, PromptKey
 from cloister.domain.attested import Evidence, Policy, TcbStatus
 from cloister.domain.errors import InvalidInput
@@ -106,7 +106,7 @@ def test_key_for__open_version__takes_a_live_prompt_key_and_else_the_registered_
 
 def published(policy):
     revision = 0 if policy.open else 1
-    return Version(VersionId(digest("v")), BOB, 1, False, BlobId(digest("m")), "", policy.hash(), revision)
+    return Version(VersionId(digest("v")), BOB, 1, 0, Offering.EXACT, BlobId(digest("m")), "", policy.hash(), revision)
 
 
 def check(policy, level, pins=PINS):

@@ -7,7 +7,7 @@ import pytest
 from support.jobs import ALICE, BOB, digest
 
 from cloister.chain.errors import RpcUnavailable
-from cloister.chain.models import Version
+from cloister.chain.models import Offering, Version
 from cloister.chain.nodes import Attestation, Enrolment, Limits, PromptKey
 from cloister.domain.attested import Evidence, Policy, TcbStatus
 from cloister.domain.errors import CloisterError
@@ -16,7 +16,7 @@ from cloister.enclave.errors import EnclaveFailed
 from cloister.quoting import NoQuote, Quoted
 from cloister.upkeep import RETRY_SECONDS, Upkeep
 
-LIMITS = Limits(attestation_period=1000, prompt_lifetime=300, identities_per_platform=4)
+LIMITS = Limits(attestation_period=1000, prompt_lifetime=300, identities_per_platform=4, lock_period=100)
 MEASUREMENT = digest("measurement")
 POLICY = Policy((MEASUREMENT,), frozenset({TcbStatus.UP_TO_DATE}), development=True)
 OTHERS = replace(POLICY, measurements=(digest("another"),))
@@ -149,8 +149,8 @@ class Chain:
 
     def version(self, version):
         policy, revision = self.policies[version]
-        gone = version in self.deprecated
-        return Version(version, BOB, 1, gone, BlobId(digest("manifest")), "", policy.hash(), revision)
+        offering = Offering.WITHDRAWN if version in self.deprecated else Offering.EXACT
+        return Version(version, BOB, 1, 0, offering, BlobId(digest("manifest")), "", policy.hash(), revision)
 
     def policy(self, version):
         return self.policies[version.version_id][0]

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from support.jobs import ALICE, BOB, CAROL, digest
 from support.play import COMMITS_ONLY, SILENT, Others, play, sent, started
-from support.simulation import BLOCK, Reverted, World
+from support.simulated_market import BLOCK, Reverted
+from support.simulation import World
 
 from cloister.domain.answer import CannotServe, CiphertextMissing, RefusalReason
 from cloister.domain.errors import CloisterError
@@ -302,7 +303,7 @@ def test_worker__idle__writes_the_cursor_once_in_many_blocks():
 
 def test_worker__own_unfinished_job__keeps_the_cursor_where_it_began(monkeypatch):
     world, job_id = started()
-    monkeypatch.setattr("support.simulation.BLOCK", 0)  # a chain whose clock stands still: no deadline ever passes
+    monkeypatch.setattr("support.simulated_market.BLOCK", 0)  # its clock stands still: no deadline ever passes
     for _ in range(REORG_DEPTH + 50):
         world.mine()
     world.step()

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from support.jobs import ALICE
 from support.play import Others, play, sent, started
-from support.simulation import BLOCK, World
+from support.simulated_market import BLOCK
+from support.simulation import World
 
 from cloister.domain.answer import CannotServe, CiphertextMissing, RefusalReason
 from cloister.domain.errors import CloisterError

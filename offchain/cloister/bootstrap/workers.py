@@ -26,12 +26,14 @@ from cloister.domain.decisions import Timing
 from cloister.domain.errors import CloisterError
 from cloister.domain.ids import Address, JobId
 from cloister.domain.job import Job
+from cloister.enclave.client import Enclave
+from cloister.enclave.launcher import launch
 from cloister.enclosure import Enclosure, open_enclosure
 from cloister.inference import PackageCache, PlainInference
 from cloister.network import Network
 from cloister.proved import ProvedInference
 from cloister.sealing.keys import WorkerKeys
-from cloister.storage.journal import Journal, StoredCommitment
+from cloister.storage.journal import Journal, StoredCommitment, StoredProof
 from cloister.worker import Worker
 
 log = structlog.get_logger()
@@ -92,15 +94,17 @@ def open_plain_worker(
 
 
 @contextmanager
-def open_enclosed_worker(network: Network, account: LocalAccount) -> Iterator[EnclosedWorker]:
-    """A worker whose keys and models live in an enclave process, which ends with the block.
+def open_enclosed_worker(
+    network: Network, account: LocalAccount, start: Callable[..., Enclave] = launch
+) -> Iterator[EnclosedWorker]:
+    """A worker whose keys and models live in an enclave process, which `start` launches and which ends with the block.
 
     Raises what `open_plain_worker` and `open_enclosure` raise.
     """
     with _worker_journal(network, account) as journal:
         sender = sender_of(network, account, journal)
         sender.settle()
-        with open_enclosure(network, Address(account.address), sender) as enclosure:
+        with open_enclosure(network, Address(account.address), sender, start) as enclosure:
             inference = enclosure.inference
             yield EnclosedWorker(_worker(network, journal, sender, inference, inference), enclosure)
 
@@ -155,6 +159,7 @@ def _worker(network: Network, journal: Journal, sender: Sender, inference: Infer
         inference=inference,
         prover=prover,
         timing=_timing(network.connection, parameters),
+        trusted_verifier=network.deployment.verifier,
         clock=time.monotonic,
         refusals=(ContractError, InsufficientFunds),
     )
@@ -226,7 +231,14 @@ def _timing(connection: Connection, parameters: Parameters) -> Timing:
     block_seconds = (head.timestamp - past.timestamp) / max(head.number - past.number, 1)
     least, most = Timing(), min(parameters.commit_window, parameters.reveal_window) // 4
     two_blocks = min(2 * math.ceil(block_seconds), most)
-    return Timing(max(least.margin, two_blocks), max(least.patience, two_blocks), parameters.reveal_window)
+    return Timing(
+        margin=max(least.margin, two_blocks),
+        patience=max(least.patience, two_blocks),
+        proving=min(least.proving, parameters.challenge_window // 4),
+        reveal_window=parameters.reveal_window,
+        challenge_window=parameters.challenge_window,
+        dispute_window=parameters.dispute_window,
+    )
 
 
 class JournalMemory:
@@ -246,6 +258,27 @@ class JournalMemory:
         """Keeps an answer. Raises DoubleCommit."""
         fields = (answer.commitment, answer.output_commitment, answer.salt, answer.sealed_output, answer.signature)
         self._journal.record_commitment(StoredCommitment(job_id, FIRST_ROUND, *fields))
+
+    def proof(self, job_id: JobId) -> ProvedAnswer | None:
+        """The proof that was kept for a dispute."""
+        found = self._journal.proof(job_id)
+        if found is None:
+            return None
+        opening = found.input_binding, found.input_digest, found.pad_digest
+        return ProvedAnswer(*opening, found.masked, found.proof, b"")
+
+    def keep_proof(self, job_id: JobId, proof: ProvedAnswer) -> None:
+        """Keeps a proof until the job is final."""
+        opening = proof.input_binding, proof.input_digest, proof.pad_digest
+        self._journal.record_proof(StoredProof(job_id, *opening, proof.masked, proof.proof))
+
+    def proofs(self) -> list[JobId]:
+        """The jobs that proofs are kept for."""
+        return self._journal.proofs()
+
+    def drop_proof(self, job_id: JobId) -> None:
+        """Forgets the proof of a job that is final."""
+        self._journal.forget_proof(job_id)
 
     def set_cursor(self, block: int) -> None:
         """Keeps from which block on a restart must read."""

@@ -14,14 +14,28 @@ from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
 
 from ..domain.errors import InvalidInput
 
-CONTRACTS = ("ProofVerifiers", "ModelRegistry", "NodeRegistry", "JobMarket", "MatrixProofVerifier", "TdxQuoteVerifier")
+CONTRACTS = (
+    "ProofVerifiers",
+    "ModelRegistry",
+    "NodeRegistry",
+    "Currencies",
+    "Disputes",
+    "Upkeep",
+    "JobMarket",
+    "IJobMarket",
+    "Sessions",
+    "MatrixProofVerifier",
+    "TdxQuoteVerifier",
+)
+"""JobMarket's own ABI lacks what it hands on to Disputes and Upkeep; that of IJobMarket has all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """One contract as solc compiled it.
 
-    `abi` is what web3's `contract(abi=…)` takes; `bytecode` is the creation code, hexadecimal with 0x.
+    `abi` is what web3's `contract(abi=…)` takes; `bytecode` is the creation code, hexadecimal with 0x, of an interface
+    0x alone.
     """
 
     name: str

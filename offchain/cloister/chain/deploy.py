@@ -43,15 +43,17 @@ def deploy(
     verifier: Artifact | None = None,
     quote_verifier: Artifact | None = None,
     development_root: RootKey | None = None,
+    rates_by: Address | None = None,
     timeout: float = RECEIPT_TIMEOUT,
     report: Callable[[str], None] = lambda _: None,
 ) -> Deployment:
-    """Deploys the registries, the market and the verifiers of proofs and quotes, and checks it all with `verify`.
+    """Deploys the registries, the market and all of its parts, and checks it all with `verify`.
 
     The account must send nothing else meanwhile: contracts are told the addresses that others will get from its nonce.
-    It becomes the steward of the collateral of quotes. `verifier` and `quote_verifier` are others than the package's
-    own. With a `development_root` the deployment takes DEVELOPMENT evidence, which protects nothing; without one it
-    never will.
+    It becomes the steward of the collateral of quotes, and of the rates of tokens unless `rates_by` names another, or
+    nobody: then jobs are paid in the chain's own coin for ever. `verifier` and `quote_verifier` are others than the
+    package's own. With a `development_root` the deployment takes DEVELOPMENT evidence, which protects nothing; without
+    one it never will.
     `report` is called with one line per contract; `timeout`, in seconds, holds for each.
 
     Raises InsufficientFunds before it sends anything, DeploymentFailed when a transaction is not mined in
@@ -72,7 +74,12 @@ def deploy(
     quotes, _ = sender.create(judge, registry, account.address, roots)
     registry_arguments = (market, parameters.epoch_length, parameters.exit_delay, parameters.minimum_stake)
     nodes, _ = sender.create(artifact("NodeRegistry"), *registry_arguments, models, quotes, astuple(parameters.limits))
-    created, _ = sender.create(artifact("JobMarket"), nodes, models, astuple(parameters.market))
+    steward = account.address if rates_by is None else rates_by
+    currencies, _ = sender.create(artifact("Currencies"), steward, parameters.rate_delay)
+    settings = (nodes, models, currencies, astuple(parameters.market))
+    disputes, _ = sender.create(artifact("Disputes"), *settings)
+    upkeep, _ = sender.create(artifact("Upkeep"), *settings)
+    created, _ = sender.create(artifact("JobMarket"), *settings, disputes, upkeep)
     if (nodes, created) != (registry, market):
         raise DeploymentFailed(f"The market is at {created}, not at {market}.", "Deploy again.")
     checker, _ = sender.create(proof_system)
@@ -157,7 +164,16 @@ class _Deployer:
         return {"maxFeePerGas": cast(Any, 2 * base_fee + tip), "maxPriorityFeePerGas": tip}
 
 
-_CREATED = ("ProofVerifiers", "ModelRegistry", QUOTE_VERIFIER, "NodeRegistry", "JobMarket")
+_CREATED = (
+    "ProofVerifiers",
+    "ModelRegistry",
+    QUOTE_VERIFIER,
+    "NodeRegistry",
+    "Currencies",
+    "Disputes",
+    "Upkeep",
+    "JobMarket",
+)
 """In this order, before the verifier."""
 _LISTING_GAS = 100_000
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from eth_hash.auto import keccak
-
 from cloister.chain.call import Call
 from cloister.chain.errors import ContractError
 from cloister.chain.market import Market
@@ -30,48 +28,42 @@ class Desk:
 
     def commit(self, job: Job, commitment: bytes) -> None:
         """Commits this worker's seat."""
-        self._send("commit", job, self._market.commit(job.job_id, job.committee, commitment))
+        self._send("commit", job, self._market.commit(job.ticket(), commitment))
 
     def reveal(self, job: Job, answer: Answer) -> None:
         """Opens the commitment."""
-        call = self._market.reveal(
-            job.job_id,
-            job.committee,
-            answer.output_commitment,
-            answer.salt,
-            answer.sealed_output,
-            answer.signature,
-        )
-        self._send("reveal", job, call)
+        opened = answer.output_commitment, answer.salt, answer.sealed_output, answer.signature
+        self._send("reveal", job, self._market.reveal(job.ticket(), *opened))
 
     def answer(self, job: Job, answer: Answer) -> None:
         """Answers an attested job, which settles it."""
-        call = self._market.answer(
-            job.job_id, job.committee, answer.output_commitment, answer.sealed_output, answer.signature
-        )
-        self._send("answer", job, call)
+        shown = answer.output_commitment, answer.sealed_output, answer.signature
+        self._send("answer", job, self._market.answer(job.ticket(), *shown))
 
     def prove(self, job: Job, answer: ProvedAnswer) -> None:
         """Sends the proof, which settles the job. Raises ProofRefused when the market would not take it."""
-        try:
-            self._send("prove", job, self._market.prove(job.request, job.requester, job.committee, answer))
-        except ContractError as error:
-            if error.name in UNPROVABLE:
-                raise ProofRefused(error.message, error.hint) from error
-            raise
+        self._show("prove", job, self._market.prove(job.ticket(), job.request, answer))
+
+    def judge(self, job: Job, answer: ProvedAnswer) -> None:
+        """Sends the proof that decides a dispute. Raises ProofRefused when the market would not take it."""
+        self._show("judge", job, self._market.judge(job.ticket(), job.request, answer))
 
     def refuse(self, job: Job, reason: RefusalReason, signature: bytes = b"") -> None:
         """Gives the seat up; `signature` is the enclave's, if the requester is to pay for it."""
-        sealed_key = keccak(job.sealed_key_for(self._sender.address))
-        self._send("refuse", job, self._market.refuse(job.job_id, job.committee, reason, sealed_key, signature))
+        keys = b"".join(job.sealed_keys) if signature else b""
+        self._send("refuse", job, self._market.refuse(job.ticket(), reason, keys, signature))
 
     def demand(self, job: Job) -> None:
         """Asks for the ciphertext on chain."""
-        self._send("demand", job, self._market.demand(job.job_id, job.committee, self._demand_deposit))
+        self._send("demand", job, self._market.demand(job.ticket(), self._demand_deposit))
 
     def close(self, job: Job) -> None:
         """Ends a job whose deadline has passed."""
-        self._send("close", job, self._market.close(job.job_id, job.committee))
+        self._send("close", job, self._market.close(job.ticket()))
+
+    def resolve(self, job: Job) -> None:
+        """Ends a dispute whose deadline has passed, or the outvoted seats' stake."""
+        self._send("resolve", job, self._market.resolve(job.ticket()))
 
     def progress(self, job_id: JobId) -> Progress:
         """What was sent for a job, mined or not; what was mined and reverted does not count."""
@@ -83,11 +75,21 @@ class Desk:
             withdrew=self._sent("refuse", job_id),
             demanded=self._sent("demand", job_id),
             closed=self._sent("close", job_id),
+            judged=self._sent("judge", job_id),
+            resolved=self._sent("resolve", job_id),
         )
 
     def settle(self) -> Iterable[tuple[str, bool]]:
         """Transactions mined since the last call: what for, and whether they succeeded."""
         return [(intent, receipt.succeeded) for intent, receipt in self._sender.settle()]
+
+    def _show(self, what: str, job: Job, call: Call) -> None:
+        try:
+            self._send(what, job, call)
+        except ContractError as error:
+            if error.name in UNPROVABLE:
+                raise ProofRefused(error.message, error.hint) from error
+            raise
 
     def _send(self, what: str, job: Job, call: Call) -> None:
         self._sender.send(_intent(what, job.job_id), call)

@@ -91,10 +91,24 @@ HINTS: Mapping[str, str] = MappingProxyType(
             "Choose 2 to maxSeats seats and a quorum above half of them; a PROVED or ATTESTED job has one seat."
         ),
         "JobMarket_VerifierRemoved": (
-            "Nobody checks proofs about this version any more: ask for AGREED, or for another version."
+            "Nobody checks proofs about this version any more: name no verifier, or ask for another version."
         ),
+        "JobMarket_WrongVerifier": (
+            "Name the verifier that the version's circuit is registered with, or 0; PROVED needs it, inexact versions "
+            "have none."
+        ),
+        "JobMarket_NotRequester": "Use the account that the terms name: it alone posts, delivers and calls referees.",
         "JobMarket_PriceChanged": "The owner changed the price: request again.",
-        "JobMarket_WrongPayment": "Send exactly seats x price.",
+        "JobMarket_WrongOwnerPercent": "Take the owner's share from the version; it never changes.",
+        "JobMarket_WrongLock": "The currency's rate has changed: ask lockFor(price, token) and request again.",
+        "JobMarket_WrongPayment": (
+            "Send exactly seats x price in coins, with the bond if there is one; for a price in a token the bond alone."
+        ),
+        "JobMarket_WrongAmount": "This token moves other amounts than it is told to: pay in another currency.",
+        "SafeERC20FailedOperation": "Have seats x price of this token, and give the market an allowance of as much.",
+        "JobMarket_WrongHire": (
+            "`hire` needs a worker and takes no floor of reputation; every other request leaves the worker out."
+        ),
         "JobMarket_AlreadyRequested": ("This very job was posted before: choose another nonce to post it once more."),
         # JobMarket: any later call
         "JobMarket_UnknownJob": (
@@ -104,6 +118,7 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "JobMarket_TooLate": "The window has passed: close the job instead.",
         "JobMarket_TooEarly": "Wait until the chain's time has passed the deadline.",
         "JobMarket_WrongCommittee": ("Take the committee from the job's KeysDelivered event, vacant seats included."),
+        "JobMarket_WrongBrief": "Show the brief that was requested: nonce, input, keys and consumer of this very job.",
         "JobMarket_NotSeated": ("This account was not drawn for the job: use the account that was, or leave the job."),
         # JobMarket: deliver
         "JobMarket_WrongSecret": "Derive the seed secret from the root secret of this very request.",
@@ -124,7 +139,8 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "JobMarket_WrongOpening": ("Reveal the output commitment and the salt of the commitment that this seat sent."),
         # JobMarket: prove
         "JobMarket_WrongLevel": (
-            "`prove` is for PROVED jobs, `answer` for ATTESTED ones, `commit` and `reveal` for AGREED ones."
+            "`prove` is for PROVED jobs, `answer` for ATTESTED ones, `commit` and `reveal` for AGREED ones; `hire` is "
+            "for all but these."
         ),
         "JobMarket_MaskedTooLong": "The output is too large: refuse such a job with reason 6 before the work.",
         "JobMarket_WrongInput": "The request commits to another input or pad: refuse the job with reason 1.",
@@ -139,32 +155,58 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "JobMarket_WrongSignature": (
             "Sign exactly what is sent, with the key that was this worker's signer when the job was delivered."
         ),
-        "JobMarket_WrongSealedKey": (
-            "Only a refusal about the sealed key that was delivered to this seat is paid: give its Keccak-256."
-        ),
+        "JobMarket_WrongSealedKey": "Give the sealed keys of all seats just as the job's KeysDelivered event has them.",
         "JobMarket_Revoked": (
             "The platform's certificate is revoked: attest another platform; this job's silence costs nothing."
         ),
         # JobMarket: demand, publish
-        "JobMarket_WrongDeposit": "Send exactly the demand deposit of the market's parameters.",
+        "JobMarket_WrongDeposit": (
+            "Send exactly the demand deposit of the market's parameters, or for a challenge at least the bond."
+        ),
         "JobMarket_AlreadyPublished": ("The ciphertext is on chain: take it from the CiphertextPublished event."),
         "JobMarket_Unpublishable": ("A ciphertext above 64 KiB cannot be demanded: refuse the job with reason 2."),
         "JobMarket_WrongCiphertext": ("These bytes are not the job's input: publish the blob that the request names."),
-        # JobMarket: money and deployment
-        "JobMarket_NoCredit": "The market owes this account nothing: there is nothing to withdraw.",
-        "JobMarket_TransferFailed": "The payee refuses plain payments: only its own code can change that.",
-        "JobMarket_NotRegistry": ("Money reaches the market through request and demand only: do not send it any."),
-        "JobMarket_BadParameters": (
-            "Deploy the registry with this market's address first, keep silentBps < wrongBps <= 10000 "
-            "and every "
-            "window positive, and let the exit delay exceed the longest life of a job."
+        # JobMarket: challenge, judge, refer, resolve, notify
+        "JobMarket_ResultFinal": (
+            "Nobody can challenge this result: it was proved, challenged before, found by referees, or is inexact."
         ),
+        "JobMarket_NoVerifier": "The terms name no verifier: only the requester can appeal, to a larger committee.",
+        "JobMarket_NoReferee": (
+            "A proof decides about this job, or referees were called before, or its version is inexact: no committee "
+            "will decide about it."
+        ),
+        "JobMarket_BadReferee": (
+            "Ask at AGREED, without a verifier, for the same version, input, ciphertext and response key, with at "
+            "least min(15, 2k + 1) seats."
+        ),
+        "JobMarket_RefereeUndecided": "See the referee's job through first: close it when its deadline has passed.",
+        "JobMarket_NothingToDecide": "The proof confirms the result, which nobody has challenged: do nothing.",
+        "JobMarket_NoConsumer": "The request names no contract that is to be told its result.",
+        "JobMarket_NotFinal": "Wait until nobody can challenge the result any more, then notify.",
+        "JobMarket_GasTooLow": "Send the notification with more gas: the consumer must get all that the request names.",
+        # JobMarket: money and deployment
+        "JobMarket_NoCredit": "The market owes this account nothing in this currency: there is nothing to withdraw.",
+        "JobMarket_TransferFailed": "The payee refuses plain payments: only its own code can change that.",
+        "JobMarket_NotRegistry": "Money reaches the market through its own calls only: do not send it any.",
+        "JobMarket_BadParameters": (
+            "Deploy the registry with this market's address first; `rule` counts from there through the rules of "
+            "Rules.sol: DEP-3, NODE-4 and ECON-1 to ECON-5 of docs/spec."
+        ),
+        "JobMarket_WrongPart": "Deploy Disputes and Upkeep with exactly the market's arguments.",
+        "ReentrancyGuardReentrantCall": "A token or payee called the market back: pay in another currency.",
+        # Currencies
+        "Currencies_NotSteward": "Use the account of the currencies' steward.",
+        "Currencies_NotListed": "Jobs cannot be paid in this token now: it has no rate that counts yet, or any more.",
+        "Currencies_NotAToken": "There is no contract at this address: check the token and the chain.",
+        "Currencies_BadDelay": "Let a day to ten years pass between the announcement of a rate and its effect.",
         # ModelRegistry
         "ModelRegistry_AlreadyPublished": ("This account published this manifest before: change its price instead."),
         "ModelRegistry_NotPublished": "Check the version id, the registry's address and the chain.",
         "ModelRegistry_NotOwner": "Use the account that published the version.",
         "ModelRegistry_Deprecated": "The owner retired this version for good: choose another one.",
         "ModelRegistry_ZeroPrice": "Set a price of at least 1 wei.",
+        "ModelRegistry_OwnerPercentTooLarge": "Ask for at most half of the price.",
+        "ModelRegistry_NotSoldFor": "The owner has named no price in this currency: pay in another one.",
         "ModelRegistry_ZeroManifest": "Package the model first: its manifest's SHA-256 is its name.",
         "ModelRegistry_UriTooLong": "Shorten the URI.",
         "ModelRegistry_WrongPolicy": (
@@ -201,9 +243,11 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "NodeRegistry_Exiting": ("This worker announced its exit: withdraw after the delay, then register again."),
         "NodeRegistry_NotExiting": "Announce the exit first and wait for the exit delay.",
         "NodeRegistry_TooEarly": "Wait until the exit delay has passed.",
-        "NodeRegistry_StakeLocked": (
-            "Jobs still lock stake of this worker: wait for their end, or close overdue ones."
+        "NodeRegistry_StakeLocked": "Jobs still lock stake of this worker: it comes free by itself, so wait.",
+        "NodeRegistry_NotHireable": (
+            "This worker cannot take the job: not registered, leaving, or not enrolled, attested or keyed for so long."
         ),
+        "NodeRegistry_WrongOperatorSignature": "Let the operator sign Membership(worker, operator) for this registry.",
         "NodeRegistry_ZeroKey": "Give an HPKE key and a signer address that are not zero.",
         "NodeRegistry_EndpointTooLong": "Shorten the endpoint.",
         "NodeRegistry_NotEnoughFree": "A drawn worker's stake was locked meanwhile: draw again.",
@@ -285,9 +329,54 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "CodeStorage_TooLarge": "Split the document: it does not fit one contract's code.",
         "CodeStorage_Failed": "Send the transaction again with more gas.",
         # libraries
+        "StakeLocks_TooFar": "This is a defect of the contracts: report it with the transaction's hash.",
+        "StakeLocks_TooLarge": "This worker's locks are full: draw again, or hire another worker.",
         "StakeTree_Forgotten": (
             "Stakes are remembered for two epochs only: ask for the present epoch or the one before."
         ),
+        # Sessions
+        "Sessions_BadParameters": (
+            "Name deployed contracts, windows above zero, and a delay above challenge window plus two answer windows."
+        ),
+        "Sessions_ZeroPrice": "Agree on a price of at least one unit per job.",
+        "Sessions_ZeroKey": "Name the address of the key that will sign the orders.",
+        "Sessions_NotAttested": "Choose a worker whose attestation is live (`cloister nodes`).",
+        "Sessions_WrongSigner": (
+            "The worker has another signer now: judge its evidence again, then name the present one."
+        ),
+        "Sessions_AlreadyOpen": "Use another nonce: this one was used with this worker.",
+        "Sessions_NotOpen": "Check the session's id, chain and contract, or wait for the block of its opening.",
+        "Sessions_NotRequester": "Use the account that opened the session.",
+        "Sessions_NotWorker": "Use the account of the session's worker.",
+        "Sessions_WrongValue": "Attach exactly what is required; nothing to a deposit in a token.",
+        "Sessions_WrongTransfer": "The token moves another amount than it is told: use another currency.",
+        "Sessions_AmountTooLarge": "Deposit less, or open another session.",
+        "Sessions_Closing": "A close is announced and cannot be taken back: open another session.",
+        "Sessions_NotClosing": "Announce the close first; a session is closed once.",
+        "Sessions_TooEarly": "Wait until the second that the error names.",
+        "Sessions_TooLate": "The window for this has ended: nothing can be done about it.",
+        "Sessions_OtherSession": "The order is another session's: settle it there.",
+        "Sessions_AlreadySettled": "Settle with an order newer than the last settled one.",
+        "Sessions_WrongTotal": "The order's total must be its sequence number times the session's price.",
+        "Sessions_WrongOrderSignature": (
+            "The session's key must sign the order, for this chain and contract, in 65 bytes with a low s."
+        ),
+        "Sessions_DepositTooSmall": "Settle up to an order that the deposit covers, or have it topped up.",
+        "Sessions_NoSettlement": "No unpaid settlement begins with this number: see the ReceiptsSettled events.",
+        "Sessions_NotCovered": "Name the settlement that holds this sequence number.",
+        "Sessions_LeafTaken": "This leaf was demanded or refunded before; each is once.",
+        "Sessions_NotDemanded": "No demand of this leaf is open.",
+        "Sessions_NotInTree": "Give the leaf exactly as it was settled, with the proof for its place.",
+        "Sessions_BadLeaf": "The leaf has a flaw and cannot be shown: its price will be refunded.",
+        "Sessions_SoundLeaf": "Nothing is wrong with this leaf.",
+        "Sessions_WrongOutput": "Give the sealed output whose hash the receipt has.",
+        "Sessions_OutputTooLong": "No output of this length can be shown: its price will be refunded.",
+        "Sessions_NoEquivocation": (
+            "Give two different receipts of one sequence number, both signed by the session's signer."
+        ),
+        "Sessions_DemandsOpen": "Show the demanded leaves, or forfeit them once their windows are over.",
+        "Sessions_NoCredit": "This account is owed nothing in this currency.",
+        "Sessions_TransferFailed": "The account refuses the money: let it accept a transfer and withdraw again.",
         "InvalidShortString": "This is a defect of the contracts: report it with the transaction's hash.",
         "StringTooLong": "This is a defect of the contracts: report it with the transaction's hash.",
         "SafeCastOverflowedUintDowncast": "An amount exceeds what the contract stores: use a smaller one.",

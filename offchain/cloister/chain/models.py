@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, cast
 
 from web3.contract import Contract
@@ -14,26 +15,57 @@ from cloister.chain.connection import Connection
 from cloister.chain.errors import ContractError, translated
 from cloister.domain.attested import Policy
 from cloister.domain.errors import CloisterError, InvalidInput
-from cloister.domain.ids import Address, BlobId, VersionId, hexed
+from cloister.domain.ids import NOBODY, Address, BlobId, VersionId, hexed
 
 
 class PolicyUnknown(CloisterError):
     """A version's policy is on chain as a hash, and nothing that the endpoint has hashes to it."""
 
 
+class Offering(IntEnum):
+    """Whether a version takes jobs, and of which kind its arithmetic is. The numbers are the contract's."""
+
+    EXACT = 0
+    INEXACT = 1
+    WITHDRAWN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an owner asks of a job: units of a currency per agreeing seat, and the owner's share of them in 1/100.
+
+    `inexact`: equal work can give unequal outputs, so nobody loses stake for another one (CHAL-14).
+    """
+
+    price: int
+    owner_percent: int = 0
+    inexact: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A published model version; `price` is wei per agreeing worker."""
+    """A published model version; `price` is wei per agreeing worker, `owner_percent` the owner's share of it."""
 
     version_id: VersionId
     owner: Address
     price: int
-    deprecated: bool
+    owner_percent: int
+    offering: Offering
     manifest: BlobId
     uri: str
     policy_hash: bytes
     policy_revision: int
     """0 for a version that is open to every worker."""
+
+    @property
+    def deprecated(self) -> bool:
+        """True when it takes no more jobs."""
+        return self.offering is Offering.WITHDRAWN
+
+    @property
+    def inexact(self) -> bool:
+        """True when equal work can give unequal outputs. Of one that takes no more jobs that is forgotten."""
+        return self.offering is Offering.INEXACT
 
     @property
     def open(self) -> bool:
@@ -59,9 +91,18 @@ class Models:
         self._first_block = first_block
         self._contract: Contract = connection.w3.eth.contract(cast(Any, address), abi=artifact("ModelRegistry").abi)
 
-    def publish(self, manifest: BlobId, price: int, uri: str, policy: Policy) -> Call:
-        """Publishes a version under the sender's name."""
-        return self._call("publish", manifest, policy.as_tuple(), price, uri)
+    def publish(
+        self,
+        manifest: BlobId,
+        price: int,
+        uri: str,
+        policy: Policy,
+        owner_percent: int = 0,
+        *,
+        inexact: bool = False,
+    ) -> Call:
+        """Publishes a version under the sender's name; all but price and policy is for good."""
+        return self._call("publish", manifest, policy.as_tuple(), (price, owner_percent, inexact), uri)
 
     def narrow_policy(self, version: VersionId, current: Policy, narrower: Policy) -> Call:
         """Replaces a version's policy by one that admits less."""
@@ -92,6 +133,16 @@ class Models:
     def set_price(self, version: VersionId, price: int) -> Call:
         """Changes the price of later jobs."""
         return self._call("setPrice", version, price)
+
+    def set_token_price(self, version: VersionId, token: Address, price: int) -> Call:
+        """Sells a version for a token, too; a price of 0 takes the offer back."""
+        return self._call("setTokenPrice", version, token, price)
+
+    def offer_of(self, version: VersionId, token: Address = NOBODY) -> Offer:
+        """What a job costs now; nobody is the chain's own coin. Raises ContractError for a version that takes none."""
+        with translated():
+            (price, owner_percent, inexact), _ = self._contract.functions.offerOf(version, token).call()
+        return Offer(price, owner_percent, inexact)
 
     def deprecate(self, version: VersionId) -> Call:
         """Ends new jobs for a version."""
@@ -131,13 +182,14 @@ class Models:
         """One version. Raises InvalidInput when it was never published."""
         with translated():
             found = self._contract.functions.version(version_id).call()
-        owner, price, revision, deprecated, manifest, policy_hash, uri = found
+        owner, price, owner_percent, revision, offering, manifest, policy_hash, uri = found
         if int(owner, 16) == 0:
             raise InvalidInput(
                 f"No model version {hexed(version_id)} is published.",
                 "`cloister models` lists those that are.",
             )
-        return Version(version_id, Address(owner), price, deprecated, BlobId(manifest), uri, policy_hash, revision)
+        terms = (price, owner_percent, Offering(offering))
+        return Version(version_id, Address(owner), *terms, BlobId(manifest), uri, policy_hash, revision)
 
     def versions(self) -> list[Version]:
         """Every version ever published, oldest first."""

@@ -18,7 +18,10 @@ from cloister.domain.ids import Address, VersionId
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A worker as the registry knows it. Sums in wei; `exit_at` is a Unix second, 0 without an announced exit."""
+    """A worker as the registry knows it. Sums in wei; `exit_at` is a Unix second, 0 without an announced exit.
+
+    `locked` comes free by itself, period by period. `operator` is a number, 0 for a worker that joined none.
+    """
 
     worker: Address
     stake: int
@@ -29,6 +32,12 @@ class Node:
     exit_at: int
     endpoint: str
     registered: bool
+    operator: int = 0
+
+    @property
+    def free(self) -> int:
+        """Wei that no job has locked; a slash can leave less stake than is locked."""
+        return max(self.stake - self.locked, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +72,16 @@ class PromptKey:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """Whether a worker entered the draws of a version with a policy, and under which evidence (ENC-7)."""
+    """Whether a worker entered the draws of a version with a policy, and under which evidence (ENC-7).
+
+    Seats of one committee have different platforms; `platform_tag` is the platform's first 2 bytes.
+    """
 
     evidence_tag: bytes
     policy_revision: int
     since: int
     lapsed: int
+    platform_tag: bytes = bytes(2)
 
     def holds(self, evidence_tag: bytes, policy_revision: int) -> bool:
         """Whether it was made under this evidence and this revision of the policy."""
@@ -77,11 +90,15 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds that attestations and prompt keys last at most, and workers per physical machine."""
+    """Seconds that attestations and prompt keys last at most, and workers per physical machine.
+
+    `lock_period`: stake comes free when the period of so many seconds that its lock ends in is over.
+    """
 
     attestation_period: int
     prompt_lifetime: int
     identities_per_platform: int
+    lock_period: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +123,10 @@ class Nodes:
     def register(self, endpoint: str, hpke_key: bytes, signer: Address, stake: int) -> Call:
         """Registers the sender with `stake` wei."""
         return self._call("register", endpoint, hpke_key, signer, value=stake)
+
+    def join(self, operator: Address, signature: bytes) -> Call:
+        """Makes the sender one of an operator's workers, before it registers; the operator signs (DRAW-8)."""
+        return self._call("join", operator, signature)
 
     def top_up(self, amount: int) -> Call:
         """Adds `amount` wei to the sender's stake."""
@@ -192,7 +213,7 @@ class Nodes:
         return tuple(Address(worker) for worker in drawn)
 
     def limits(self) -> Limits:
-        """Lifetimes of attestations and prompt keys, and the cap per machine."""
+        """Lifetimes of attestations and prompt keys, the cap per machine, and the period of locks."""
         return Limits(*self._view("limits"))
 
     def quotes(self) -> Address:
@@ -201,8 +222,16 @@ class Nodes:
 
     def node(self, worker: Address) -> Node:
         """One worker's record; `registered` is False for an unknown address."""
-        stake, locked, key_epoch, leaf, hpke_key, signer, exit_at, endpoint = self._view("node", worker)[:8]
-        return Node(worker, stake, locked, key_epoch, hpke_key, Address(signer), exit_at, endpoint, leaf != 0)
+        stake, locked, key_epoch, leaf, operator, *keys, exit_at, endpoint = self._view("node", worker)
+        hpke_key, signer = keys
+        registered = leaf != 0
+        return Node(
+            worker, stake, locked, key_epoch, hpke_key, Address(signer), exit_at, endpoint, registered, operator
+        )
+
+    def operator_number(self, operator: Address) -> int:
+        """The number of an operator; 0 for one that no worker ever joined."""
+        return int(self._view("operatorNumber", operator))
 
     def workers(self) -> list[Node]:
         """Every worker that ever registered, in order of registration."""
@@ -234,6 +263,10 @@ class Nodes:
     def epoch_length(self) -> int:
         """Blocks per epoch."""
         return int(self._view("epochLength"))
+
+    def exit_delay(self) -> int:
+        """Seconds."""
+        return int(self._view("exitDelay"))
 
     def minimum_stake(self) -> int:
         """Wei."""

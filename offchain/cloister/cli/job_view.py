@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cloister.cli.amounts import ether
 from cloister.cli.screen import Table, facts
 from cloister.domain.ids import NOBODY, hexed
+from cloister.domain.state import State
 
 if TYPE_CHECKING:
     from cloister.chain.market import Parameters
@@ -28,13 +29,18 @@ def job_document(network: Network, job: Job, parameters: Parameters) -> dict[str
         "market": network.market.address,
         "job": hexed(job.job_id),
         "state": job.state.name.lower(),
-        "deadline": None if job.over else job.deadline,
+        "deadline": None if job.answered else job.deadline,
+        "challenge_by": job.final_by if job.state is State.SETTLED and not job.over else None,
         "requester": job.requester,
         "version": hexed(request.version),
         "level": str(request.assurance),
         "price_wei": str(request.price_per_seat),
         "escrow_wei": str(request.escrow),
-        "cost_wei": str(cost(job, parameters)) if job.over else None,
+        "verifier": request.verifier or None,
+        "worker": None if request.worker == NOBODY else request.worker,
+        "challenger": job.challenger,
+        "referee": None if job.referee is None else hexed(job.referee),
+        "cost_wei": str(cost(job, parameters)) if job.answered else None,
         "input_commitment": hexed(request.input_commitment),
         "committee": [_seat(job, worker) for worker in job.committee],
         "masked_output": None if job.proved is None else hexed(job.proved.masked),
@@ -77,12 +83,15 @@ def job_tables(job: Job, parameters: Parameters) -> list[str | Table]:
         "job": hexed(job.job_id),
         "state": job.state.name.lower()
         + (f": {_words(job.refund_reason.name)}" if job.refund_reason is not None else ""),
-        "until": None if job.over else time_text(job.deadline),
+        "until": None if job.answered else time_text(job.deadline),
+        "can be challenged until": time_text(job.deadline) if job.state is State.SETTLED and not job.over else None,
+        "challenged by": job.challenger,
+        "decided by job": None if job.referee is None else hexed(job.referee),
         "requester": job.requester,
         "model version": hexed(job.request.version),
         "level": str(job.request.assurance),
         "escrow": ether(job.request.escrow),
-        "cost": ether(cost(job, parameters)) if job.over else None,
+        "cost": ether(cost(job, parameters)) if job.answered else None,
         "output commitment": None if job.result is None else hexed(job.result),
     }
     if not job.committee:
@@ -122,8 +131,11 @@ class Story:
             yield f"committed: {len(job.committed)} of {seats}"
         if job.request.assurance.seats > 1 and len(job.revealed) > (len(before.revealed) if before else 0):
             yield f"revealed: {len(job.revealed)} of {seats}"
-        if job.proved is not None and not (before and before.proved):
-            yield f"proved, and paid {ether(job.request.price_per_seat)}: {job.proved.worker}"
+        yield from self._verdicts(job, before)
+        if job.proved is not None and job.request.assurance.proved and not (before and before.proved):
+            yield f"proved, and paid {ether(job.request.price_per_seat)}: {job.proved.prover}"
+        elif before is not None and before.result is not None:
+            pass
         elif job.result is not None and job.request.assurance.attested:
             yield f"answered, and paid {ether(job.request.price_per_seat)}: {job.seated[0]}"
         elif job.result is not None:
@@ -135,11 +147,19 @@ class Story:
         if job.refund_reason is not None:
             yield f"refunded: {_words(job.refund_reason.name)}"
 
+    def _verdicts(self, job: Job, before: Job | None) -> Iterator[str]:
+        if job.state is State.DISPUTED and not (before and before.state is State.DISPUTED):
+            how = "a proof decides" if job.request.provable else "its requester can have a larger committee decide"
+            yield f"disputed: no output has a quorum; {how}, up to {time_text(job.deadline)}"
+        if job.challenger is not None and not (before and before.challenger):
+            yield f"challenged by {job.challenger}; decided by {time_text(job.deadline)}"
+        if job.decided and not (before and before.decided):
+            same = before is not None and before.result == job.result
+            yield "the result stands" if same else "overturned: another output is right"
+
 
 def waiting_for(job: Job) -> str:
     """What must happen next."""
-    from cloister.domain.job import State
-
     match job.state:
         case State.OPEN:
             return f"Waiting for block {job.seed_block}, which decides the committee"
@@ -153,6 +173,10 @@ def waiting_for(job: Job) -> str:
             return "Publishing the encrypted input"
         case State.COMMITTED:
             return "Waiting for the committee to reveal"
+        case State.DISPUTED | State.CHALLENGED if job.request.provable:
+            return "Waiting for a proof of the output"
+        case State.DISPUTED | State.CHALLENGED:
+            return "Waiting for the larger committee"
         case _:
             return "Reading the result"
 
@@ -183,8 +207,8 @@ def _standing(job: Job, worker: Address) -> str:
     if worker in job.revealed:
         return "revealed another output" if job.result is not None else "revealed"
     if worker in job.committed:
-        return "committed" + (" and did not reveal" if job.over else "")
-    return "did nothing" if job.over else "nothing yet"
+        return "committed" + (" and did not reveal" if job.answered else "")
+    return "did nothing" if job.answered else "nothing yet"
 
 
 def _words(name: str) -> str:

@@ -109,9 +109,11 @@ def publish(
         if package is not None and not no_proof and package.manifest.circuit is not None:
             sealed = None if published_as is package else published_as
             with run.screen.waiting("Proving that the weights are integers"):
-                version = client.publish_provable(package, price, uri, verifier, policy=demands, sealed=sealed)
+                version = client.publisher.publish_provable(
+                    package, price, uri, verifier, policy=demands, sealed=sealed
+                )
         else:
-            version = client.publish(published_as, price, uri, policy=demands)
+            version = client.publisher.publish(published_as, price, uri, policy=demands)
         circuit = client.models.circuit_of(version)
         published = client.models.version(version)
         document = {

@@ -11,6 +11,7 @@ import typer
 from typer.main import get_command
 
 from cloister.cli import (
+    appeals,
     broker,
     configuration,
     credit,
@@ -42,6 +43,7 @@ app = group(summary="AI inference on machines nobody has to trust.")
 for capability in (
     request,
     result,
+    appeals,
     jobs,
     nodes,
     models,

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cloister.cli.amounts import ether
+from cloister.cli.amounts import ether, parse_amount
 from cloister.cli.catalogue import find_model
 from cloister.cli.command import command
+from cloister.cli.credit import address_of
 from cloister.cli.models import VerifierNumber
 from cloister.cli.result import follow, show_result
 from cloister.cli.rows import read_rows, to_input
 from cloister.cli.run import Run
 from cloister.cli.screen import Output, facts
 from cloister.domain.errors import CloisterError, InvalidInput
-from cloister.domain.ids import hexed
+from cloister.domain.ids import NOBODY, Address, hexed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +63,18 @@ def request(
         bool, typer.Option("--attested", help="One worker, in an attested enclave: the same as --level attested.")
     ] = False,
     verifier: VerifierNumber = None,
+    worker: Annotated[
+        str | None,
+        typer.Option("--worker", metavar="ADDRESS", help="Hire this worker for an attested or proved job."),
+    ] = None,
+    reputation: Annotated[
+        int,
+        typer.Option("--min-reputation", metavar="BPS", min=0, max=10_000, help="Seat no worker of less repute."),
+    ] = 0,
+    max_price: Annotated[
+        int | None,
+        typer.Option("--max-price", metavar="AMOUNT", parser=parse_amount, help="Post nothing if a seat costs more."),
+    ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Post the job and return at once.")] = False,
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="Give up waiting after this time.")
@@ -94,9 +107,14 @@ def request(
             "It says how rows become the model's integers: add a store that has it to blob_stores.",
         )
     encoded = to_input(rows, wanted.manifest, integers=integers)
+    if max_price is not None and wanted.version.price > max_price:
+        raise InvalidInput(
+            f"A seat costs {ether(wanted.version.price)}, more than {ether(max_price)}.", "Nothing was paid."
+        )
     _show_price(run, wanted, assurance)
+    named = NOBODY if worker is None else address_of(worker)
     with run.client() as client:
-        job_id = _post(run, client, wanted.version, encoded, assurance, verifier)
+        job_id = _post(run, client, wanted.version, encoded, assurance, verifier, named, reputation)
         run.screen.tell(f"posted: {hexed(job_id)}")
         if no_wait:
             return _posted(run, client, client.job(job_id))
@@ -118,11 +136,15 @@ def _post(
     rows: NDArray[np.int64],
     assurance: Assurance,
     verifier: int | None,
+    worker: Address,
+    reputation: int,
 ) -> JobId:
     """Posts the job. From its signature on, whatever ends the program says how to go on with it."""
     earlier = {stored.job_id for stored in client.journal.requests()}
     try:
-        job_id = client.request(version.version_id, rows, assurance, version.price, verifier)
+        job_id = client.request(
+            version.version_id, rows, assurance, version.price, verifier, worker=worker, reputation=reputation
+        )
     except (CloisterError, KeyboardInterrupt):
         for stored in client.journal.requests():
             if stored.job_id not in earlier:

@@ -60,7 +60,7 @@ def result(
     mine = found.requester == run.address_if_any
     if mine and (wait or found.result is not None):
         return _as_requester(run, job_id, timeout, wait=wait)
-    if wait and not found.over:
+    if wait and not found.answered:
         found = _watch(run, job_id, timeout)
     parameters = run.network.market.parameters()
     document = job_document(run.network, found, parameters) | {"output": None}
@@ -83,7 +83,7 @@ def show_result(run: Run, client: Client, result: Result) -> Output:
         return Output(document | {"output": None}, parts)
     bits = client.manifest(result.job.request.version).arithmetic.f
     parts.append(output_table(result.predictions, result.outputs.tolist(), bits))
-    if result.job.request.assurance.proved:
+    if result.job.proved is not None:
         here = "and by this machine" if result.proof_checked else "and not by this machine: a contract sent it"
         parts.append(f"The proof was checked by the chain, {here}.")
     if result.job.request.assurance.attested:
@@ -104,7 +104,7 @@ def _as_requester(run: Run, job_id: JobId, timeout: float | None, *, wait: bool)
             return show_result(run, client, ended)
     except (NotYourJob, PasswordUnavailable) as error:
         job = _job(run, job_id)
-        if not job.over:
+        if not job.answered:
             run.session.job = None
             raise
         # What everybody sees is no secret: show it, and say why there is not more.
@@ -124,7 +124,7 @@ def _watch(run: Run, job_id: JobId, timeout: float | None) -> Job:
         while True:
             job = _job(run, job_id)
             tell(job)
-            if job.over:
+            if job.answered:
                 return job
             if deadline is not None and time.monotonic() > deadline:
                 raise StillRunning(f"Job {hexed(job_id)} is {job.state.name.lower()} after {timeout:.0f} s.")
@@ -138,7 +138,7 @@ def _teller(run: Run, change: Callable[[str], None]) -> Callable[[Job], None]:
         for line in story.news(job):
             run.screen.tell(line)
         change(waiting_for(job))
-        if job.over:
+        if job.answered:
             run.session.job = None
 
     return tell

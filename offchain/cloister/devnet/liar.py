@@ -11,12 +11,22 @@ import argparse
 import os
 import signal
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
+from eth_account.signers.local import LocalAccount
 
-from cloister.bootstrap import keystore, open_plain_worker, plain_inference, proved_inference, run_worker
+from cloister.bootstrap import (
+    EnclosedWorker,
+    keystore,
+    open_plain_worker,
+    plain_inference,
+    proved_inference,
+    run_worker,
+)
 from cloister.chain.errors import WrongChain
 from cloister.config import load_settings
 from cloister.devnet.accounts import CHAIN_ID
@@ -25,9 +35,17 @@ from cloister.domain.ids import Address
 from cloister.domain.job import Job
 from cloister.fixedpoint import Package
 from cloister.inference import Opened, PlainInference
-from cloister.network import open_network
-from cloister.proved import WORD_BYTES, ProvedInference, Registered
+from cloister.network import Network, open_network
+from cloister.proof_system import WORD_BYTES
+from cloister.proved import ProvedInference, Registered
 from cloister.storage.passwords import password_from
+from cloister.worker import Worker
+
+
+def off_by_one(output: bytes) -> bytes:
+    """Encoded output rows with the first entry changed by one unit."""
+    first = int.from_bytes(output[:4], signed=True)
+    return (first - 1 if first > 0 else first + 1).to_bytes(4, signed=True) + output[4:]
 
 
 class LyingInference(PlainInference):
@@ -35,9 +53,7 @@ class LyingInference(PlainInference):
 
     def run(self, package: Package, plaintext: bytes) -> bytes:
         """A wrong output of the right form."""
-        output = super().run(package, plaintext)
-        first = int.from_bytes(output[:4], signed=True)
-        return (first - 1 if first > 0 else first + 1).to_bytes(4, signed=True) + output[4:]
+        return off_by_one(super().run(package, plaintext))
 
 
 class LyingProver(ProvedInference):
@@ -51,27 +67,44 @@ class LyingProver(ProvedInference):
         return replace(honest, masked=masked, signature=self.sign(job, opened, honest.pad_digest, masked))
 
 
-def main() -> None:
-    """Runs the liar until it is told to stop."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run_faulty(
+    about: str | None,
+    opened: Callable[[Network, LocalAccount, str], AbstractContextManager[Worker | EnclosedWorker]],
+) -> None:
+    """Runs a faulty worker until it is told to stop; `opened` gets network, account and password."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True)
     config = parser.parse_args().config
     settings = load_settings({}, env=os.environ, cwd=Path.cwd(), config_file=config).settings
     network = open_network(settings)
     if network.connection.chain_id != CHAIN_ID:
-        raise WrongChain(f"The liar runs on chain {CHAIN_ID} only, not on {network.connection.chain_id}.")
+        raise WrongChain(f"Faulty workers run on chain {CHAIN_ID} only, not on {network.connection.chain_id}.")
     password = password_from(settings.password_file)
     account = keystore(settings).load(settings.account, password)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    with opened(network, account, password) as worker:
+        log = structlog.get_logger()
+        run_worker(
+            worker,
+            stop,
+            settings.poll_seconds,
+            lambda: log.info("worker ready", account=account.address, honest=False),
+        )
+
+
+def _open_liar(network: Network, account: LocalAccount, password: str) -> AbstractContextManager[Worker]:
     me = Address(account.address)
     lying = plain_inference(network, me, password, LyingInference)
     # What it proves is honest up to the end: a prover whose model lies would find itself out.
     pretending = proved_inference(network, plain_inference(network, me, password), LyingProver)
-    with open_plain_worker(network, account, password, lying, pretending) as worker:
-        structlog.get_logger().info("worker ready", account=account.address, honest=False)
-        run_worker(worker, stop, settings.poll_seconds)
+    return open_plain_worker(network, account, password, lying, pretending)
+
+
+def main() -> None:
+    """Runs the liar until it is told to stop."""
+    run_faulty(__doc__, _open_liar)
 
 
 if __name__ == "__main__":

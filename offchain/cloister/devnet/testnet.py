@@ -199,14 +199,15 @@ class Testnet:
         return broker_store(self._network(broker.folder).settings, LIGHT)
 
     def start(self) -> None:
-        """Lets the stakes age by an epoch and starts the worker processes; returns when all follow the chain.
+        """Lets the stakes age by an epoch and starts the processes of new workers; returns when all follow the chain.
 
         Raises WorkerFailed with the end of a worker's log when one does not.
         """
         self.age_stakes()
-        for worker in self.workers:
+        fresh = [worker for worker in self.workers if worker.process is None]
+        for worker in fresh:
             worker.start()
-        for worker in self.workers:
+        for worker in fresh:
             worker.await_ready(START_TIMEOUT)
 
     def age_stakes(self) -> None:

@@ -42,7 +42,8 @@ class ProofRefused(CloisterError):
 class Answer:
     """What a worker commits to, and what it opens later. The output is sealed to the requester.
 
-    `signature` is that of the worker's result key over EIP-712 Result (SIG-1).
+    `signature` is that of the worker's result key over EIP-712 Result (SIG-1); looked at in jobs for a version with a
+    policy alone.
     """
 
     commitment: bytes
@@ -54,10 +55,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ProvedAnswer:
-    """What a worker sends for a proved job. `masked` is the output under the requester's pad.
+    """What a worker sends for a proved job, and anybody for a disputed one.
+
+    `masked` is the output under the requester's pad.
 
     `input_binding`, `input_digest` and `pad_digest` open the request's input commitment on chain, without the input.
-    `signature` is that of the worker's result key over EIP-712 Result (SIG-1).
+    `signature` is that of the worker's result key over EIP-712 Result (SIG-1); in a dispute there is none.
     """
 
     input_binding: bytes
@@ -65,4 +68,9 @@ class ProvedAnswer:
     pad_digest: bytes
     masked: bytes
     proof: bytes
-    signature: bytes
+    signature: bytes = b""
+
+    @property
+    def opening(self) -> tuple[bytes, bytes, bytes]:
+        """The Solidity struct InputOpening."""
+        return self.input_binding, self.input_digest, self.pad_digest

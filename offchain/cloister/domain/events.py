@@ -10,7 +10,7 @@ from cloister.domain.request import Request
 
 
 class RefundReason(IntEnum):
-    """Why a job ended without an answer. The numbers are the contract's."""
+    """Why a job ended without an answer that counts. The numbers are the contract's."""
 
     NOT_DELIVERED = 0
     COMMITTEE_TOO_SMALL = 1
@@ -18,17 +18,22 @@ class RefundReason(IntEnum):
     TOO_FEW_COMMITS = 3
     REFUSALS = 4
     NO_QUORUM = 5
+    NOT_PROVED = 6
 
 
 @dataclass(frozen=True, slots=True)
 class JobRequested:
-    """A job was posted and paid for."""
+    """A job was posted and paid for. `seed_block` is 0 for that of a hired worker, whose keys follow at once."""
 
     job_id: JobId
-    requester: Address
     request: Request
     seed_block: int
     deliver_by: int
+
+    @property
+    def requester(self) -> Address:
+        """Who posted it."""
+        return self.request.requester
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +75,13 @@ class OutputRevealed:
 
 @dataclass(frozen=True, slots=True)
 class JobProved:
-    """The one worker of a proved job proved its output, which `masked` holds under the requester's pad."""
+    """An output was proved: of a proved job by its worker, of any other by whoever ends the doubts about it.
+
+    `masked` holds it under the requester's pad.
+    """
 
     job_id: JobId
-    worker: Address
+    prover: Address
     masked: bytes
 
 
@@ -107,19 +115,67 @@ class CiphertextPublished:
 
 @dataclass(frozen=True, slots=True)
 class JobSettled:
-    """A quorum agreed, or the output was proved. Bit i of `agreeing` is seat i."""
+    """The seats of `agreeing`, bit i for seat i, are paid for an output.
+
+    It can be challenged to second `challenge_by`, which is the present one if it is final.
+    """
 
     job_id: JobId
     output_commitment: bytes
     agreeing: int
+    challenge_by: int
 
 
 @dataclass(frozen=True, slots=True)
 class JobRefunded:
-    """The job ended without an answer."""
+    """The job ended without an answer that counts."""
 
     job_id: JobId
     reason: RefundReason
+
+
+@dataclass(frozen=True, slots=True)
+class JobDisputed:
+    """No output reached the quorum: a proof decides, or referees, to second `decide_by`."""
+
+    job_id: JobId
+    decide_by: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResultChallenged:
+    """Unless the result is proved or upheld by referees, it is void; `bond` in wei."""
+
+    job_id: JobId
+    challenger: Address
+    bond: int
+    decide_by: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefereeCalled:
+    """Job `referee` asks a larger committee the question of job `job_id`; its result decides."""
+
+    job_id: JobId
+    referee: JobId
+    decide_by: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResultUpheld:
+    """The result stands, for good, and outvoted seats have lost."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class ResultOverturned:
+    """Another output is right, for good. The seats of `right` revealed it; those of `wrong` are slashed."""
+
+    job_id: JobId
+    output_commitment: bytes
+    right: int
+    wrong: int
 
 
 JobEvent = (
@@ -134,4 +190,9 @@ JobEvent = (
     | CiphertextPublished
     | JobSettled
     | JobRefunded
+    | JobDisputed
+    | ResultChallenged
+    | RefereeCalled
+    | ResultUpheld
+    | ResultOverturned
 )

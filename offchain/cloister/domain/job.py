@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from types import MappingProxyType
 
 from cloister.domain.errors import CloisterError
 from cloister.domain.events import (
     CiphertextDemanded,
     CiphertextPublished,
+    JobDisputed,
     JobEvent,
     JobProved,
     JobRefunded,
@@ -19,24 +19,20 @@ from cloister.domain.events import (
     KeysDelivered,
     OutputCommitted,
     OutputRevealed,
+    RefereeCalled,
     RefundReason,
+    ResultChallenged,
+    ResultOverturned,
+    ResultUpheld,
     RevealsOpened,
     SeatRefused,
 )
+from cloister.domain.history import can_begin, can_follow
 from cloister.domain.ids import NOBODY, Address, JobId
-from cloister.domain.request import Request
+from cloister.domain.request import Request, Ticket
+from cloister.domain.state import State
 
-
-class State(IntEnum):
-    """Where a job stands. The numbers are the contract's."""
-
-    NONE = 0
-    OPEN = 1
-    READY = 2
-    DEMANDED = 3
-    COMMITTED = 4
-    SETTLED = 5
-    REFUNDED = 6
+__all__ = ["ImpossibleHistory", "Job", "State", "apply", "fold"]
 
 
 class ImpossibleHistory(CloisterError):
@@ -49,12 +45,12 @@ def _empty() -> Mapping[Address, OutputRevealed]:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job. `deadline` is the Unix second at which `state` lapses."""
+    """One job. `deadline` is the Unix second at which `state` lapses; of a settled job, `final_by`."""
 
     job_id: JobId
-    requester: Address
     request: Request
     seed_block: int
+    """0 for the job of a hired worker."""
     state: State
     deadline: int
     committee: tuple[Address, ...] = ()
@@ -65,20 +61,53 @@ class Job:
     ciphertext: bytes | None = None
     """Set once it was published on chain."""
     proved: JobProved | None = None
-    """The output of a proved job, under the requester's pad."""
+    """An output that was proved, under the requester's pad; the last one."""
     result: bytes | None = None
-    """Output commitment of a settled job; of a proved one, the digest of `proved`."""
+    """Output commitment that the job settled on, or that was found to be right since; kept when it turns out void."""
     agreeing: frozenset[Address] = frozenset()
+    """Who revealed the result."""
+    final_by: int | None = None
+    """Unix second to which the result can be, or could have been, challenged."""
+    challenger: Address | None = None
+    bond: int = 0
+    """Wei that the challenger has at stake."""
+    referee: JobId | None = None
+    """The job whose result decides about this one."""
+    refereed: JobId | None = None
+    """The job that this one's result decides about."""
+    decided: bool = False
+    """A proof or referees have said which output is right."""
     refund_reason: RefundReason | None = None
 
     @property
+    def requester(self) -> Address:
+        """Who pays, delivers, and reads the result."""
+        return self.request.requester
+
+    @property
     def over(self) -> bool:
-        """True when nothing more can happen to it."""
+        """True when nothing more can happen to it, whatever the time."""
+        return self.state is State.REFUNDED or (self.state is State.SETTLED and self.incontestable)
+
+    @property
+    def answered(self) -> bool:
+        """True when the requester has its result, or its money; the result may still be challenged."""
         return self.state in (State.SETTLED, State.REFUNDED)
 
     @property
+    def incontestable(self) -> bool:
+        """True when nobody can challenge the result: it was proved, or decided about, or is a referee's (CHAL-1)."""
+        return self.request.assurance.proved or self.decided or self.refereed is not None
+
+    def final(self, now: int) -> bool:
+        """True when it has a result that nobody can challenge any more at Unix second `now`."""
+        if self.state is not State.SETTLED or self.final_by is None:
+            return False
+        return self.incontestable or now > self.final_by
+
+    @property
     def seated(self) -> tuple[Address, ...]:
-        """The workers drawn, without vacant seats."""
+        """The workers drawn or hired, without vacant seats."""
         return tuple(worker for worker in self.committee if worker != NOBODY)
 
     @property
@@ -86,9 +115,33 @@ class Job:
         """True when enough seats committed for a quorum (JOB-14)."""
         return len(self.committed) >= self.request.assurance.quorum
 
+    @property
+    def undecided(self) -> frozenset[Address]:
+        """Seats that have neither committed nor answered nor refused."""
+        return frozenset(self.seated) - self.committed - self.refused - self.revealed.keys()
+
+    @property
+    def dissenting(self) -> frozenset[Address]:
+        """Seats that revealed another output than the result, and may still lose, or prove right."""
+        if self.result is None or self.over:
+            return frozenset()
+        return frozenset(self.revealed) - self.agreeing
+
+    def revealed_as(self, output_commitment: bytes) -> frozenset[Address]:
+        """Who revealed this output."""
+        return frozenset(w for w, reveal in self.revealed.items() if reveal.output_commitment == output_commitment)
+
+    def seats(self, mask: int) -> frozenset[Address]:
+        """The workers of a bit mask: bit i is seat i. Bits without a worker stand for nobody."""
+        return frozenset(worker for i, worker in enumerate(self.committee) if mask >> i & 1)
+
     def sealed_key_for(self, worker: Address) -> bytes:
         """The input key as it was sealed for a seated worker."""
         return self.sealed_keys[self.committee.index(worker)]
+
+    def ticket(self) -> Ticket:
+        """What shows a call that it is about this job."""
+        return self.request.ticket(self.committee, self.sealed_keys)
 
 
 def apply(job: Job | None, event: JobEvent) -> Job:
@@ -97,10 +150,10 @@ def apply(job: Job | None, event: JobEvent) -> Job:
     Raises ImpossibleHistory when the event cannot follow what came before.
     """
     if isinstance(event, JobRequested):
-        if job is not None:
+        if job is not None or not can_begin(event):
             raise _impossible(event)
-        return Job(event.job_id, event.requester, event.request, event.seed_block, State.OPEN, event.deliver_by)
-    if job is None or not _can_follow(job, event):
+        return Job(event.job_id, event.request, event.seed_block, State.OPEN, event.deliver_by)
+    if job is None or not can_follow(job, event):
         raise _impossible(event)
     match event:
         case KeysDelivered():
@@ -126,10 +179,33 @@ def apply(job: Job | None, event: JobEvent) -> Job:
         case CiphertextPublished():
             return replace(job, state=State.READY, deadline=event.commit_by, ciphertext=event.ciphertext)
         case JobSettled():
-            agreeing = _seats(job, event.agreeing)
-            return replace(job, state=State.SETTLED, result=event.output_commitment, agreeing=agreeing)
+            agreeing, by = job.seats(event.agreeing), event.challenge_by
+            now = replace(job, state=State.SETTLED, deadline=by, final_by=by)
+            return replace(now, result=event.output_commitment, agreeing=agreeing)
         case JobRefunded():
             return replace(job, state=State.REFUNDED, refund_reason=event.reason)
+        case _:
+            return _doubted(job, event)
+
+
+def _doubted(job: Job, event: JobDisputed | ResultChallenged | RefereeCalled | ResultUpheld | ResultOverturned) -> Job:
+    match event:
+        case JobDisputed():
+            return replace(job, state=State.DISPUTED, deadline=event.decide_by)
+        case ResultChallenged():
+            by, bond = event.challenger, event.bond
+            return replace(job, state=State.CHALLENGED, deadline=event.decide_by, challenger=by, bond=bond)
+        case RefereeCalled() if event.referee == job.job_id:
+            return replace(job, refereed=event.job_id)
+        case RefereeCalled():
+            return replace(job, deadline=event.decide_by, referee=event.referee)
+        case ResultUpheld():
+            return replace(job, state=State.SETTLED, decided=True)
+        case ResultOverturned():
+            # A job that nobody was paid for yet is settled by the event that follows.
+            state = State.DISPUTED if job.state is State.DISPUTED else State.SETTLED
+            right = job.seats(event.right)
+            return replace(job, state=state, result=event.output_commitment, agreeing=right, decided=True)
 
 
 def fold(events: Iterable[JobEvent]) -> Job:
@@ -140,83 +216,6 @@ def fold(events: Iterable[JobEvent]) -> Job:
     if job is None:
         raise ImpossibleHistory("A job without any event was asked for.")
     return job
-
-
-def _can_follow(job: Job, event: JobEvent) -> bool:
-    """Whether the market can emit `event` for a job that stands so: JobMarket.sol, read backwards."""
-    if event.job_id != job.job_id:
-        return False
-    match event:
-        case KeysDelivered():
-            quorum, seats = job.request.assurance.quorum, job.request.assurance.seats
-            whole = len(event.committee) == len(event.sealed_keys) == seats
-            vacant = event.committee.count(NOBODY)
-            return job.state is State.OPEN and whole and seats - vacant >= quorum
-        case OutputCommitted():
-            return job.state is State.READY and event.worker in _undecided(job) and job.request.assurance.seats > 1
-        case JobProved():
-            return job.state is State.READY and event.worker in _undecided(job) and job.request.assurance.proved
-        case SeatRefused():
-            return job.state is State.READY and event.worker in _undecided(job)
-        case CiphertextDemanded():
-            return job.state is State.READY and event.worker in _undecided(job) and job.ciphertext is None
-        case CiphertextPublished():
-            return job.state is State.DEMANDED
-        case RevealsOpened():
-            return job.state is State.READY and job.decidable
-        case OutputRevealed() if job.request.assurance.attested:
-            return job.state is State.READY and event.worker in _undecided(job)
-        case OutputRevealed():
-            return job.state is State.COMMITTED and event.worker in job.committed - job.revealed.keys()
-        case JobSettled() if job.request.assurance.proved:
-            proved = job.proved is not None and _seats(job, event.agreeing) == {job.proved.worker}
-            return job.state is State.READY and proved
-        case JobSettled() if job.request.assurance.attested:
-            answered = _who_revealed(job, event.output_commitment)
-            return job.state is State.READY and bool(answered) and answered == _seats(job, event.agreeing)
-        case JobSettled():
-            won = _who_revealed(job, event.output_commitment)
-            enough = len(won) >= job.request.assurance.quorum
-            return job.state is State.COMMITTED and enough and won == _seats(job, event.agreeing)
-        case JobRefunded():
-            return _can_be_refunded(job, event.reason)
-        case _:
-            return False
-
-
-def _can_be_refunded(job: Job, reason: RefundReason) -> bool:
-    quorum = job.request.assurance.quorum
-    if job.proved is not None or (job.request.assurance.attested and job.revealed):
-        return False
-    match reason:
-        case RefundReason.NOT_DELIVERED | RefundReason.COMMITTEE_TOO_SMALL:
-            return job.state is State.OPEN
-        case RefundReason.UNPUBLISHED:
-            return job.state is State.DEMANDED
-        case RefundReason.REFUSALS:
-            return job.state is State.READY and len(job.seated) - len(job.refused) < quorum
-        case RefundReason.TOO_FEW_COMMITS:
-            return job.state is State.READY and not job.decidable
-        case RefundReason.NO_QUORUM:
-            outputs = {reveal.output_commitment for reveal in job.revealed.values()}
-            undecided = all(len(_who_revealed(job, output)) < quorum for output in outputs)
-            return job.state in (State.READY, State.COMMITTED) and job.decidable and undecided
-
-
-def _undecided(job: Job) -> frozenset[Address]:
-    """Seats that have neither committed nor answered nor proved nor refused."""
-    if job.proved is not None:
-        return frozenset()
-    return frozenset(job.seated) - job.committed - job.refused - job.revealed.keys()
-
-
-def _who_revealed(job: Job, output_commitment: bytes) -> frozenset[Address]:
-    return frozenset(w for w, reveal in job.revealed.items() if reveal.output_commitment == output_commitment)
-
-
-def _seats(job: Job, mask: int) -> frozenset[Address]:
-    """The workers of a bit mask: bit i is seat i."""
-    return frozenset(worker for i, worker in enumerate(job.committee) if mask >> i & 1)
 
 
 def _impossible(event: JobEvent) -> ImpossibleHistory:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from cloister.domain.events import JobEvent, JobRequested
+from cloister.domain.events import JobEvent, JobRequested, RefereeCalled
 from cloister.domain.ids import JobId
 from cloister.domain.job import Job, apply, fold
 
@@ -36,13 +36,20 @@ class Ledger:
         """
         touched: dict[JobId, None] = {}
         for number, event in events:
-            known = self._jobs.get(event.job_id)
-            if known is None and not isinstance(event, JobRequested):
-                continue
-            self._jobs[event.job_id] = apply(known, event)
-            self._events.setdefault(event.job_id, []).append((number, event))
-            touched[event.job_id] = None
+            # A referee's job is told by the same event that its result will be final.
+            about = (event.job_id, event.referee) if isinstance(event, RefereeCalled) else (event.job_id,)
+            for job_id in about:
+                known = self._jobs.get(job_id)
+                if known is None and not isinstance(event, JobRequested):
+                    continue
+                self._jobs[job_id] = apply(known, event)
+                self._events.setdefault(job_id, []).append((number, event))
+                touched[job_id] = None
         return list(touched)
+
+    def referee_of(self, job: Job) -> Job | None:
+        """The job whose result decides about this one, if there is one and its request was seen."""
+        return None if job.referee is None else self._jobs.get(job.referee)
 
     def rollback(self, last: int) -> list[JobId]:
         """Takes back every event above block `last`; returns the jobs that changed or vanished."""
@@ -60,10 +67,15 @@ class Ledger:
         return touched
 
     def prune(self, head: int, matters: Callable[[Job], bool] = lambda job: not job.over) -> None:
-        """Forgets jobs that do not matter, unless one of their events could still be taken back at block `head`."""
-        for job_id, job in list(self._jobs.items()):
-            if self._events[job_id][-1][0] < head - REORG_DEPTH and not matters(job):
-                del self._events[job_id], self._jobs[job_id]
+        """Forgets jobs that do not matter, unless one of their events could still be taken back at block `head`.
+
+        The referee of a job that is kept is kept, too.
+        """
+        last = head - REORG_DEPTH
+        kept = {job_id for job_id, job in self._jobs.items() if self._events[job_id][-1][0] >= last or matters(job)}
+        kept |= {referee for job_id in kept if (referee := self._jobs[job_id].referee) is not None}
+        for job_id in self._jobs.keys() - kept:
+            del self._events[job_id], self._jobs[job_id]
 
     def first_block_of(self, job_ids: Iterable[JobId]) -> int | None:
         """The lowest block in which any of these jobs has an event."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any, Self
 
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
+from eth_utils.address import to_checksum_address
 
 from cloister.domain.errors import InvalidInput
-from cloister.domain.ids import Address, BlobId, JobId, VersionId
+from cloister.domain.ids import NOBODY, Address, BlobId, JobId, VersionId
 
 MAX_SEATS = 15
 MAX_SEALED_OUTPUT = 1072
@@ -19,7 +22,9 @@ MAX_MASKED = 8_192
 MAX_PUBLISHED = 65_536
 """Bytes of the largest ciphertext that a worker can demand on chain (JOB-19)."""
 
-REQUEST_TYPE = "(uint256,bytes32,uint8,uint8,uint8,uint96,bytes32,bytes32,uint32,bytes32,bytes32)"
+TERMS_TYPE = "(address,bytes32,uint8,uint8,uint8,uint32,uint8,address,uint96,uint96)"
+BRIEF_TYPE = "(uint256,bytes32,bytes32,uint32,bytes32,bytes32,address,uint16,address,uint32)"
+REQUEST_TYPE = f"({TERMS_TYPE},{BRIEF_TYPE})"
 
 
 class Level(IntEnum):
@@ -90,42 +95,156 @@ class Assurance:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """Parameters of a job; field by field those of the Solidity struct."""
+class Ticket:
+    """What shows a call which job it is about: the Solidity struct. Before the delivery there is no committee."""
 
+    terms: tuple[object, ...]
+    brief: bytes
+    committee: tuple[Address, ...] = ()
+    keys: bytes = bytes(32)
+    """Keccak-256 of the delivered keys joined."""
+
+    def as_tuple(self) -> tuple[object, ...]:
+        """The fields in the order of the Solidity struct, for ABI encoding."""
+        return self.terms, self.brief, list(self.committee), self.keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Parameters of a job: those of the Solidity structs Terms and Brief, in one.
+
+    `verifier` is the number of the version's, whose word ends a dispute; 0 where a larger committee ends it.
+    `lock_each` is the wei of stake that each seat puts at risk; `reputation` is a floor, in 1/10000.
+    """
+
+    requester: Address
     nonce: int
     version: VersionId
     assurance: Assurance
+    verifier: int = 0
+    owner_percent: int = 0
+    token: Address = NOBODY
+    """Currency of the price; nobody for the chain's own coin."""
     price_per_seat: int
-    """Wei."""
+    """Units of `token`."""
+    lock_each: int
     input_commitment: bytes
     ciphertext_hash: BlobId
     ciphertext_size: int
     response_key: bytes
     secret_hash: bytes
+    worker: Address = NOBODY
+    """Whom `hire` seats; nobody for a job whose workers are drawn."""
+    reputation: int = 0
+    consumer: Address = NOBODY
+    """Contract that is told the result; nobody for none."""
+    consumer_gas: int = 0
 
     @property
     def escrow(self) -> int:
-        """Wei that the requester pays with the request."""
+        """Units of `token` that the requester pays with the request."""
         return self.assurance.seats * self.price_per_seat
 
-    def as_tuple(self) -> tuple[object, ...]:
-        """The fields in the order of the Solidity struct, for ABI encoding."""
+    @property
+    def coins(self) -> int:
+        """Wei that go along with the request."""
+        return self.escrow if self.token == NOBODY else 0
+
+    @property
+    def provable(self) -> bool:
+        """True when a proof can decide about an output."""
+        return self.verifier != 0
+
+    @property
+    def hired(self) -> bool:
+        """True when the requester names the worker."""
+        return self.worker != NOBODY
+
+    def terms(self) -> tuple[object, ...]:
+        """The struct Terms, which every call shows."""
         return (
-            self.nonce,
+            self.requester,
             self.version,
             int(self.assurance.level),
             self.assurance.seats,
             self.assurance.quorum,
+            self.verifier,
+            self.owner_percent,
+            self.token,
             self.price_per_seat,
+            self.lock_each,
+        )
+
+    def brief(self) -> tuple[object, ...]:
+        """The struct Brief, of which most calls show the hash."""
+        return (
+            self.nonce,
             self.input_commitment,
             self.ciphertext_hash,
             self.ciphertext_size,
             self.response_key,
             self.secret_hash,
+            self.worker,
+            self.reputation,
+            self.consumer,
+            self.consumer_gas,
         )
 
-    def job_id(self, chain_id: int, market: Address, requester: Address) -> JobId:
+    def brief_hash(self) -> bytes:
+        """Keccak-256 of the encoded Brief."""
+        return keccak(encode([BRIEF_TYPE], [self.brief()]))
+
+    def as_tuple(self) -> tuple[tuple[object, ...], tuple[object, ...]]:
+        """Terms and Brief, for ABI encoding as `REQUEST_TYPE`."""
+        return self.terms(), self.brief()
+
+    @classmethod
+    def of_tuple(cls, parts: Sequence[Any]) -> Self:
+        """The inverse of `as_tuple`, from what an ABI decoder gives.
+
+        Raises InvalidInput when the parts are not those of a request that the market takes.
+        """
+        try:
+            (requester, version, level, seats, quorum, verifier, percent, token, price, lock), brief = parts
+            nonce, commitment, blob, size, key, secret, worker, reputation, consumer, gas = brief
+            return cls(
+                requester=_address(requester),
+                nonce=nonce,
+                version=VersionId(version),
+                assurance=Assurance(Level(level), seats, quorum),
+                verifier=verifier,
+                owner_percent=percent,
+                token=_address(token),
+                price_per_seat=price,
+                lock_each=lock,
+                input_commitment=commitment,
+                ciphertext_hash=BlobId(blob),
+                ciphertext_size=size,
+                response_key=key,
+                secret_hash=secret,
+                worker=_address(worker),
+                reputation=reputation,
+                consumer=_address(consumer),
+                consumer_gas=gas,
+            )
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"These are not the parts of a request: {error}.") from error
+
+    def job_id(self, chain_id: int, market: Address) -> JobId:
         """The id of rule JOB-2."""
-        types = ["uint256", "address", "address", REQUEST_TYPE]
-        return JobId(keccak(encode(types, [chain_id, market, requester, self.as_tuple()])))
+        types = ["uint256", "address", TERMS_TYPE, "bytes32"]
+        return JobId(keccak(encode(types, [chain_id, market, self.terms(), self.brief_hash()])))
+
+    def ticket(self, committee: Sequence[Address] = (), sealed_keys: Sequence[bytes] = ()) -> Ticket:
+        """What shows a call that it is about this job; without a committee, before the delivery."""
+        keys = keccak(b"".join(sealed_keys)) if committee else bytes(32)
+        return Ticket(self.terms(), self.brief_hash(), tuple(committee), keys)
+
+    def for_referees(self, assurance: Assurance, nonce: int) -> Self:
+        """The same question to a larger committee, whose answer decides about this job (CHAL-8)."""
+        same = replace(self, worker=NOBODY, reputation=0, consumer=NOBODY, consumer_gas=0)
+        return replace(same, assurance=assurance, nonce=nonce, verifier=0)
+
+
+def _address(value: Any) -> Address:
+    return Address(to_checksum_address(value))

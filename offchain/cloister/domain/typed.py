@@ -1,4 +1,4 @@
-"""EIP-712 digests of what an enclave signs (docs/spec/enclaves.md)."""
+"""EIP-712 digests of what enclaves (docs/spec/enclaves.md) and operators sign."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ _DOMAIN = keccak(b"EIP712Domain(string name,string version,uint256 chainId,addre
 _RESULT = keccak(b"Result(bytes32 job,uint8 stage,bytes32 outputCommitment,bytes32 sealedOutput)")
 _REFUSAL = keccak(b"Refusal(bytes32 job,address worker,bytes32 sealedKey,uint8 reason)")
 _PROMPT_KEY = keccak(b"PromptKey(address worker,uint32 epoch,bytes32 key,uint40 expiresAt)")
+_MEMBERSHIP = keccak(b"Membership(address worker,address operator)")
 _ENROLMENT = keccak(b"Enrolment(address worker,bytes32 version,uint32 keyEpoch)")
 
 ONLY_STAGE = 0
@@ -47,6 +48,11 @@ def enrolment_digest(chain_id: int, registry: Address, worker: Address, version:
     """Of the word that a version's weights are loaded and are what its manifest says."""
     types = ["bytes32", "address", "bytes32", "uint32"]
     return _digest(chain_id, registry, types, [_ENROLMENT, worker, version, key_epoch])
+
+
+def membership_digest(chain_id: int, registry: Address, worker: Address, operator: Address) -> bytes:
+    """Of an operator's word that a worker is one of its own (DRAW-8)."""
+    return _digest(chain_id, registry, ["bytes32", "address", "address"], [_MEMBERSHIP, worker, operator])
 
 
 def _digest(chain_id: int, contract: Address, types: list[str], values: list[object]) -> bytes:

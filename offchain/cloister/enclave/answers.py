@@ -17,7 +17,8 @@ from cloister.enclave.messages import Prove, Work
 from cloister.enclave.models import ModelVault
 from cloister.fixedpoint import Package
 from cloister.inference import AnswerKeys, Inference
-from cloister.proved import ProofSystem, ProvedInference
+from cloister.proof_system import ProofSystem
+from cloister.proved import ProvedInference
 
 TOLD = {
     RefusalReason.COMMITMENT_MISMATCH: "The input is not the one that the request commits to.",
@@ -38,9 +39,9 @@ That a key does not open is not among them: the host may have started the enclav
 class EnclosedInference(Inference):
     """Inference with the enclave's keys and models. `key_epochs` are those to try the permanent key under."""
 
-    def __init__(self, keyring: Keyring, models: ModelVault) -> None:
+    def __init__(self, keyring: Keyring, models: ModelVault, proofs: Callable[[], ProofSystem]) -> None:
         context = keyring.context
-        super().__init__(context.chain_id, context.market, context.worker)
+        super().__init__(context.chain_id, context.market, context.worker, proofs)
         self._keyring, self._models = keyring, models
         self.key_epochs: tuple[int, ...] = ()
 
@@ -88,7 +89,7 @@ class Jobs:
     def __init__(self, keyring: Keyring, models: ModelVault, proofs: Callable[[], ProofSystem]) -> None:
         self._keyring, self._models = keyring, models
         self._circuits: dict[VersionId, Circuit] = {}
-        self._inference = EnclosedInference(keyring, models)
+        self._inference = EnclosedInference(keyring, models, proofs)
         self._proving = ProvedInference(self._inference, self._circuits.get, lambda _: False, trusted=0, proofs=proofs)
 
     def answer(self, question: Work, ciphertext: bytes) -> Answer:
@@ -106,8 +107,8 @@ class Jobs:
     def prove(self, question: Prove, ciphertext: bytes) -> ProvedAnswer | None:
         """Begin a proof or ask for it; None while it is being made. Raises CannotServe as `answer`."""
         job = self._job(question, ciphertext)
-        if not job.request.assurance.proved:
-            raise QuestionRefused("Only a proved job can be proved.")
+        if not job.request.provable:
+            raise QuestionRefused("Only a job whose request names a verifier can be proved.")
         self._circuits[job.request.version] = Circuit(question.circuit, question.weights)
         self._inference.key_epochs = self._epochs(question, job.request)
         try:
@@ -122,7 +123,7 @@ class Jobs:
     def job_id(self, question: Work | Prove) -> JobId:
         """The id, from what it hashes: the host is not asked for it."""
         context = self._keyring.context
-        return question.request.job_id(context.chain_id, context.market, question.requester)
+        return question.request.job_id(context.chain_id, context.market)
 
     def _epochs(self, question: Work | Prove, request: Request) -> tuple[int, ...]:
         permanent = question.open_version and not self._models.is_sealed(request.version)
@@ -139,7 +140,6 @@ class Jobs:
             raise QuestionRefused("The ciphertext is not the one that the request names.", "Fetch it again.")
         return Job(
             self.job_id(question),
-            question.requester,
             request,
             seed_block=0,
             state=State.READY,

@@ -127,7 +127,7 @@ class Enclave:
         with self._lock:
             inline = self._send_input(ciphertext)
             sealed = job.sealed_key_for(self.context.worker)
-            question = m.Work(job.requester, job.request, sealed, open_version, key_epochs, inline)
+            question = m.Work(job.request, sealed, open_version, key_epochs, inline)
             found = self._one(question, m.Answered)
         return Answer(found.commitment, found.output_commitment, found.salt, found.sealed_output, found.signature)
 
@@ -142,7 +142,7 @@ class Enclave:
     ) -> ProvedAnswer | None:
         """Run and prove a job; None while the proof is being made. Raises CannotServe as `answer`."""
         sealed = job.sealed_key_for(self.context.worker)
-        about = job.requester, job.request, sealed, open_version, key_epochs, circuit.circuit, circuit.weights
+        about = job.request, sealed, open_version, key_epochs, circuit.circuit, circuit.weights
         with self._lock:
             found = self._any(m.Prove(*about, False, b""))
             if isinstance(found, m.InputWanted):

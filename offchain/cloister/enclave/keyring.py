@@ -108,7 +108,7 @@ class Keyring:
         candidates = [(key.private, key.epoch, True) for key in reversed(self._prompts)]
         candidates += [(self._hpke, epoch, False) for epoch in key_epochs]
         for private, epoch, prompt in candidates:
-            info = where.sealed_key_info(job.requester, job.request, context.worker, epoch, prompt=prompt)
+            info = where.sealed_key_info(job.request, context.worker, epoch, prompt=prompt)
             try:
                 return open_sealed(sealed, private.use(), info)
             except SealError:

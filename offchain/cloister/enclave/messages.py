@@ -116,7 +116,6 @@ class Ciphertext:
 class Work:
     """A job to answer. `ciphertext` is empty if it was sent before, in pieces."""
 
-    requester: Annotated[Address, Account()]
     request: Annotated[Request, Requested()]
     sealed_key: Annotated[bytes, Octets(0, 4096)]
     open_version: Annotated[bool, Flag()]
@@ -128,7 +127,6 @@ class Work:
 class Prove:
     """A job to prove, or whose proof to ask for: `begin` says that the ciphertext is here or was sent before."""
 
-    requester: Annotated[Address, Account()]
     request: Annotated[Request, Requested()]
     sealed_key: Annotated[bytes, Octets(0, 4096)]
     open_version: Annotated[bool, Flag()]
@@ -233,7 +231,8 @@ class Proved:
     pad_digest: Annotated[bytes, _HASH]
     masked: Annotated[bytes, Octets(0, 1 << 16)]
     proof: Annotated[bytes, Octets(0, 1 << 21)]
-    signature: Annotated[bytes, exactly(65)]
+    signature: Annotated[bytes, Octets(0, 65)]
+    """Empty in a proof that is kept for a dispute."""
 
 
 @dataclass(frozen=True, slots=True)

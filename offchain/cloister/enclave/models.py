@@ -23,7 +23,7 @@ from cloister.enclave.secret import SecretPages
 from cloister.fixedpoint import InvalidPackage, Package, RangeExceeded
 from cloister.fixedpoint.limits import MAX_MANIFEST_BYTES
 from cloister.fixedpoint.manifest import WEIGHTS_FILE, Manifest
-from cloister.proved import ProofSystem
+from cloister.proof_system import ProofSystem
 from cloister.sealing.errors import SealError
 from cloister.sealing.stream import Opening
 

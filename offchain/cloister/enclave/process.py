@@ -28,7 +28,7 @@ from cloister.enclave.keyring import EnclaveContext, Keyring
 from cloister.enclave.models import ModelVault
 from cloister.enclave.secret import SecretPages
 from cloister.fixedpoint.limits import MAX_WEIGHTS_BYTES
-from cloister.proved import ProofSystem, proof_system
+from cloister.proof_system import ProofSystem, proof_system
 
 MAX_INPUT = MAX_WEIGHTS_BYTES
 """Bytes of the largest ciphertext that the enclave takes in."""

@@ -11,11 +11,11 @@ from eth_abi.exceptions import DecodingError
 from eth_utils.address import to_checksum_address
 
 from cloister.domain.errors import CloisterError
-from cloister.domain.ids import Address, BlobId, VersionId
-from cloister.domain.request import REQUEST_TYPE, Assurance, Level, Request
+from cloister.domain.ids import Address
+from cloister.domain.request import REQUEST_TYPE, Request
 
-REQUEST_BYTES = 352
-"""Eleven words of 32 bytes."""
+REQUEST_BYTES = 640
+"""Twenty words of 32 bytes."""
 
 
 class Shape(Protocol):
@@ -181,7 +181,7 @@ class Requested:
     """A job's request, as the chain encodes it."""
 
     def to_wire(self, value: Any) -> object:
-        """352 bytes."""
+        """One word per field."""
         return encode([REQUEST_TYPE], [value.as_tuple()])
 
     def of_wire(self, value: object) -> Request:
@@ -190,12 +190,9 @@ class Requested:
             raise ValueError("is no request")
         try:
             [parts] = decode([REQUEST_TYPE], bytes(value))
-            nonce, version, level, seats, quorum, price, committed, digest, size, response, seed = parts
-            assurance = Assurance(Level(level), seats, quorum)
+            return Request.of_tuple(parts)
         except (DecodingError, CloisterError) as error:
             raise ValueError("is no request") from error
-        hashes = committed, BlobId(digest), size, response, seed
-        return Request(nonce, VersionId(version), assurance, price, *hashes)
 
 
 def exactly(length: int) -> Octets:

@@ -9,7 +9,7 @@ unmask(model.circuit, len(rows), job.masked, secret)
 from cloister.proving.circuit import Circuit
 from cloister.proving.errors import InvalidCircuit, InvalidProof, NotProvable
 from cloister.proving.inference import ProvedInference, prove_inference
-from cloister.proving.jobs import JobProof, commit_input, commit_pad, prove_job, prove_weights, unmask
+from cloister.proving.jobs import JobProof, commit_input, commit_pad, mask, prove_job, prove_weights, unmask
 from cloister.proving.layout import circuit_of
 from cloister.proving.model import CommittedModel, commit_model, with_circuit
 from cloister.proving.statement import Kind, Statement, Values
@@ -30,6 +30,7 @@ __all__ = [
     "commit_input",
     "commit_model",
     "commit_pad",
+    "mask",
     "prove_inference",
     "prove_job",
     "prove_weights",

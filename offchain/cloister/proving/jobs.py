@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from cloister.proving.circuit import Circuit
 from cloister.proving.errors import InvalidCircuit, InvalidProof, NotProvable
 from cloister.proving.inference import check_size, commit_pad_words, commit_rows, prove_inference
-from cloister.proving.model import CommittedModel, derive_scalar, pad_rows
+from cloister.proving.model import CommittedModel, derive_scalar, pad_rows, scalars_of
 from cloister.proving.prover import prove
 from cloister.proving.scalars import SCALAR_BYTES, R
 from cloister.proving.statement import NOTHING, Kind, Statement, Values, input_digest
@@ -60,6 +60,18 @@ def prove_job(model: CommittedModel, rows: ArrayLike, context: bytes, secret: by
         pad_digest=keccak(outputs.points),
         outputs=proved.outputs,
     )
+
+
+def mask(circuit: Circuit, outputs: NDArray[np.int64], secret: bytes) -> bytes:
+    """Outputs (n, outputs) plus the pad: the words that a proof of them shows, without the proof.
+
+    Raises NotProvable for too many rows.
+    """
+    padded, batch_bits = pad_rows(outputs)
+    check_size(circuit, batch_bits)
+    pad = scalars_of(secret, "output-pad", padded.size)
+    words = ((value + word) % R for value, word in zip(padded.reshape(-1).tolist(), pad, strict=True))
+    return b"".join(word.to_bytes(SCALAR_BYTES, "big") for word in words)
 
 
 def unmask(circuit: Circuit, rows: int, masked: bytes, secret: bytes) -> NDArray[np.int64]:

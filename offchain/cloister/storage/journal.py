@@ -22,7 +22,7 @@ from typing import Any, Self
 from cloister.domain.errors import CloisterError
 from cloister.domain.ids import Address, BlobId, JobId, hexed
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA = """
 CREATE TABLE identity (chain TEXT NOT NULL, market TEXT NOT NULL, account TEXT NOT NULL);
 CREATE TABLE transactions (
@@ -43,6 +43,14 @@ CREATE TABLE commitments (
   signature BLOB NOT NULL,
   PRIMARY KEY (job_id, round)
 );
+CREATE TABLE proofs (
+  job_id BLOB PRIMARY KEY,
+  input_binding BLOB NOT NULL,
+  input_digest BLOB NOT NULL,
+  pad_digest BLOB NOT NULL,
+  masked BLOB NOT NULL,
+  proof BLOB NOT NULL
+);
 CREATE TABLE requests (
   job_id BLOB PRIMARY KEY,
   sealed_root BLOB NOT NULL,
@@ -55,6 +63,8 @@ MIGRATIONS = {
     # Workers of format 1 served markets that knew no result signatures, so the signature of what they committed to is
     # none. SQLite puts the new column last, where SCHEMA has the primary key and nothing else.
     1: "ALTER TABLE commitments ADD COLUMN signature BLOB NOT NULL DEFAULT x''",
+    2: """CREATE TABLE proofs (job_id BLOB PRIMARY KEY, input_binding BLOB NOT NULL, input_digest BLOB NOT NULL,
+          pad_digest BLOB NOT NULL, masked BLOB NOT NULL, proof BLOB NOT NULL)""",
 }
 """Format to the statement that makes the next one of it."""
 
@@ -102,6 +112,18 @@ class StoredCommitment:
     sealed_output: bytes
     signature: bytes
     """Of the result key; empty in what was committed to before there were any."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProof:
+    """What settles a dispute about a worker's output: public once it is sent, and worth nothing to anybody else."""
+
+    job_id: JobId
+    input_binding: bytes
+    input_digest: bytes
+    pad_digest: bytes
+    masked: bytes
+    proof: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +281,26 @@ class Journal:
                     "Nothing was sent. Two different outputs from one worker mean a changed model file or faulty "
                     "hardware: stop this worker and check both.",
                 )
+
+    def proof(self, job_id: JobId) -> StoredProof | None:
+        """The proof that is kept for a job, if there is one."""
+        rows = self._rows("SELECT * FROM proofs WHERE job_id = ?", job_id)
+        return StoredProof(*rows[0]) if rows else None
+
+    def record_proof(self, new: StoredProof) -> None:
+        """Keeps a proof until its job is final; one that is there stays."""
+        row = (new.job_id, new.input_binding, new.input_digest, new.pad_digest, new.masked, new.proof)
+        with _named(self.path), self._transaction():
+            self._db.execute("INSERT OR IGNORE INTO proofs VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def proofs(self) -> list[JobId]:
+        """The jobs that proofs are kept for."""
+        return [JobId(row[0]) for row in self._rows("SELECT job_id FROM proofs")]
+
+    def forget_proof(self, job_id: JobId) -> None:
+        """Drops a proof that nobody can ask for any more."""
+        with _named(self.path), self._transaction():
+            self._db.execute("DELETE FROM proofs WHERE job_id = ?", (job_id,))
 
     # A requester's jobs
 

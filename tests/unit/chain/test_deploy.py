@@ -9,21 +9,25 @@ import pytest
 from support.proofs import mock_verifier
 from web3 import HTTPProvider, Web3
 
+from cloister.chain import deployment
 from cloister.chain.connection import Connection
+from cloister.chain.currencies import UNIT, Currencies
 from cloister.chain.deploy import deploy
 from cloister.chain.deployment import Deployment, DeploymentFailed, DeployParameters, verify
-from cloister.chain.errors import ContractError, InsufficientFunds, WrongChain
+from cloister.chain.errors import ContractError, InsufficientFunds, NonceConflict, WrongChain
+from cloister.chain.market import Market
 from cloister.chain.models import Models
 from cloister.chain.verifiers import Verifiers
 from cloister.devnet.accounts import account
 from cloister.devnet.pyevm.server import running
 from cloister.domain.errors import InvalidInput
+from cloister.domain.ids import NOBODY
 
 DEPLOYMENT = Deployment(
     chain_id=31337,
     node_registry="0xCf7Ed3AccA5a467e9e704C703E8D87F634fB0Fc9",
     model_registry="0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512",
-    job_market="0xDc64a140Aa3E981100a9becA4E685f962f0cF6C9",
+    job_market="0xa513E6E4b8f2a923D98304ec87F64353C4D5C853",
     block=1,
     verifier=1,
 )
@@ -56,6 +60,9 @@ def test_deploy__a_second_time__makes_another_market(w3, deployed):
         "ModelRegistry",
         "TdxQuoteVerifier",
         "NodeRegistry",
+        "Currencies",
+        "Disputes",
+        "Upkeep",
         "JobMarket",
         "MockVerifier",
     ]
@@ -75,18 +82,22 @@ def test_deploy__from_an_empty_account__is_refused_before_anything_is_sent(w3):
     assert w3.eth.get_transaction_count(poor.address) == 0
 
 
-def test_deploy__when_another_transaction_takes_a_nonce__fails_and_says_so(w3, deployed):
-    sender = account(w3, 2)
+@pytest.mark.parametrize(
+    ("after", "number", "error", "says"),
+    [("Upkeep", 2, ContractError, "JobMarket_BadParameters"), ("NodeRegistry", 4, NonceConflict, "nonce")],
+)
+def test_deploy__when_another_transaction_takes_a_nonce__fails_and_says_so(w3, deployed, after, number, error, says):
+    sender = account(w3, number)
 
     def interfere(line):
-        if not line.startswith("NodeRegistry"):
+        if not line.startswith(after):
             return
         fields = {"chainId": 31337, "nonce": w3.eth.get_transaction_count(sender.address), "to": sender.address}
         fields |= {"value": 0, "gas": 21_000, "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**10, "type": 2}
         hash_ = w3.eth.send_raw_transaction(sender.sign_transaction(fields).raw_transaction)
         w3.eth.wait_for_transaction_receipt(hash_, poll_latency=0.01)
 
-    with pytest.raises(ContractError, match="JobMarket_BadParameters"):
+    with pytest.raises(error, match=says):
         deploy(w3, sender, DeployParameters.devnet(), report=interfere)
 
 
@@ -125,21 +136,100 @@ def test_verify__registries_of_another_market__are_refused(w3, deployed):
         verify(w3, replace(deployed, model_registry=other.model_registry))
 
 
+@pytest.mark.parametrize("name", ["disputes", "upkeep"])
+def test_verify__part_of_another_market__is_refused(w3, deployed, monkeypatch, name):  # DEP-4
+    fits = DeployParameters.devnet()
+    other = replace(fits, market=replace(fits.market, seed_delay=2))
+    theirs = deploy(w3, account(w3, 6), other, verifier=mock_verifier()).job_market
+    ask = deployment._functions
+
+    def told(w3, contract, address):
+        """As if the market's code named a part of another market."""
+        if contract == "JobMarket":
+            return Told(ask(w3, contract, address), name, ask(w3, contract, theirs))
+        return ask(w3, contract, address)
+
+    monkeypatch.setattr(deployment, "_functions", told)
+    with pytest.raises(DeploymentFailed, match="part's settings"):
+        verify(w3, deployed)
+
+
+class Told:
+    """A contract's functions, one of them another contract's."""
+
+    def __init__(self, own, name, other):
+        self._own, self._name, self._other = own, name, other
+
+    def __getattr__(self, name):
+        return getattr(self._other if name == self._name else self._own, name)
+
+
+def test_deploy__steward_of_rates__is_the_deployer_or_who_is_named(w3, deployed):  # CUR-2
+    connection = Connection(w3.provider.endpoint_uri)
+    currencies = Currencies(connection, Market(connection, deployed.job_market).part("currencies"))
+    assert (currencies.steward(), currencies.delay()) == (account(w3, 0).address, 86_400)
+    assert currencies.lock_rate(NOBODY) == UNIT
+    assert currencies.lock_rate(deployed.job_market) is None
+    assert currencies.announcements(0) == []
+    fixed = deploy(w3, account(w3, 7), DeployParameters.devnet(), verifier=mock_verifier(), rates_by=NOBODY)
+    assert Currencies(connection, Market(connection, fixed.job_market).part("currencies")).steward() == NOBODY
+
+
 def test_verify__with_other_parameters__is_refused(w3, deployed):
     with pytest.raises(DeploymentFailed, match="epoch length"):
         verify(w3, deployed, replace(DeployParameters.devnet(), epoch_length=65))
 
 
 def test_parameters__that_the_contracts_would_refuse__are_refused_first():
+    fits = DeployParameters.devnet()
+    longest = 60 + 2 * 30 + 30 + 20 + 30 + 2 * 180
     with pytest.raises(InvalidInput, match="longest life"):
-        replace(DeployParameters.devnet(), exit_delay=60 + 2 * 30 + 30 + 20)
-    with pytest.raises(InvalidInput, match="silentBps"):
-        replace(DeployParameters.devnet(), market=replace(DeployParameters.devnet().market, silent_bps=5_000))
+        replace(fits, exit_delay=longest)
+    replace(fits, exit_delay=longest + 1)
     with pytest.raises(InvalidInput, match="epoch length"):
-        replace(DeployParameters.devnet(), epoch_length=0)
+        replace(fits, epoch_length=0)
     with pytest.raises(InvalidInput, match="windows"):
-        replace(DeployParameters.devnet(), exit_delay=1 << 32)
-    replace(DeployParameters.devnet(), exit_delay=60 + 2 * 30 + 30 + 20 + 1)
+        replace(fits, exit_delay=1 << 32)
+    with pytest.raises(InvalidInput, match="a day"):
+        replace(fits, rate_delay=86_399)
+    with pytest.raises(InvalidInput, match="ten years"):
+        replace(fits, rate_delay=3_650 * 86_400 + 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"silent_bps": 5_000}, "silentBps"),
+        ({"wrong_bps": 10_001}, "silentBps"),
+        ({"challenge_window": 0}, "windows"),
+        ({"dispute_window": 169}, "referee"),
+        ({"dispute_window": 260}, "three lock periods"),  # and the exit delay
+        ({"check_bps": 1_000}, "ECON-1"),
+        ({"check_bps": 10_001}, "ECON-1"),
+        ({"stake_ratio": 9, "check_bps": 10_000}, "ECON-2"),
+        ({"stake_ratio": 40_000}, "ECON-3"),
+        ({"proof_gas": 1 << 32}, "gas of a proof"),
+        ({"proving_fee": 1 << 96}, "proving fee"),
+    ],
+)
+def test_parameters__of_a_market_that_breaks_a_rule__name_it(change, says):  # DEP-3, ECON-1 to ECON-5
+    fits = DeployParameters.devnet()
+    with pytest.raises(InvalidInput, match=says):
+        replace(fits, market=replace(fits.market, **change))
+
+
+@pytest.mark.parametrize(
+    "change", [{"dispute_window": 170}, {"check_bps": 1_001}, {"stake_ratio": 10, "check_bps": 2_001}]
+)
+def test_parameters__at_the_bound_of_a_rule__are_taken_by_the_contracts_too(w3, change):
+    fits = DeployParameters.devnet()
+    deploy(w3, account(w3, 5), replace(fits, market=replace(fits.market, **change)), verifier=mock_verifier())
+
+
+def test_parameters__locks__are_whole_gweis_and_rounded_up():  # JOB-10
+    market = DeployParameters.devnet().market
+    assert [market.lock_for(price) for price in (1, 50_000_000, 50_000_001)] == [10**9, 10**9, 2 * 10**9]
+    assert (market.life, market.longest) == (110, 500)
 
 
 def test_parameters__public_defaults__remember_stakes_until_the_deadline():

@@ -135,11 +135,11 @@ def test_translate__each_custom_error__is_decoded_by_name(name):
 
 
 def test_translate__answer_of_a_verifier__is_decoded_in_its_turn():
-    inner = revert_data("JobMarket_NoCredit", "0x" + "11" * 20)  # stands for an error of a verifier
+    inner = revert_data("JobMarket_NotSeated", "0x" + "11" * 20)  # stands for an error of a verifier
     error = revert_error(revert_data("JobMarket_InvalidProof", b"\x22" * 32, inner))
     assert (
         error.message
-        == f"JobMarket_InvalidProof: id 0x{'22' * 32}, answer (JobMarket_NoCredit: account 0x{'11' * 20})."
+        == f"JobMarket_InvalidProof: id 0x{'22' * 32}, answer (JobMarket_NotSeated: caller 0x{'11' * 20})."
     )
     assert error.arguments["answer"] == inner
 

@@ -70,8 +70,7 @@ class Market:
             connection=SimpleNamespace(chain_id=CONTEXT.chain_id),
             models=self.chain,
             sender=SimpleNamespace(transact=lambda _intent, call: (self.sent.append(call), RECEIPT)[1]),
-            publish=self.publish,
-            publish_provable=self.publish_provable,
+            publisher=SimpleNamespace(publish=self.publish, publish_provable=self.publish_provable),
         )
 
     def publish(self, package, price, uri, policy=None):

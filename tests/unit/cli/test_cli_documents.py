@@ -13,7 +13,7 @@ import pytest
 from support.jobs import ALICE, BOB, CAROL, MARKET, REQUESTER, Story, digest
 
 from cloister.chain.market import Parameters
-from cloister.chain.models import RegisteredCircuit, Version
+from cloister.chain.models import Offering, RegisteredCircuit, Version
 from cloister.chain.nodes import Node
 from cloister.chain.sender import Receipt
 from cloister.cli.program import main
@@ -23,7 +23,7 @@ from cloister.client import NotYourJob, Result, StillRunning, UnknownJob
 from cloister.domain.attested import Evidence, Policy, TcbStatus
 from cloister.domain.errors import CloisterError
 from cloister.domain.events import RefundReason
-from cloister.domain.ids import BlobId, VersionId, hexed
+from cloister.domain.ids import NOBODY, BlobId, VersionId, hexed
 from cloister.domain.job import fold
 from cloister.domain.request import Level
 from cloister.fixedpoint import Package, load_package
@@ -43,7 +43,24 @@ BROKER_KEY = BrokerKey.from_secret(bytes(range(32)))
 NOW = 1_790_000_000
 ETHER = 10**18
 CHAIN = 31337
-PARAMETERS = Parameters(1, 60, 30, 20, 30, 20, 1_000, 5_000, 1_000, ETHER // 100)
+PARAMETERS = Parameters(
+    seed_delay=1,
+    deliver_window=60,
+    commit_window=30,
+    reveal_window=20,
+    publish_window=30,
+    challenge_window=100,
+    dispute_window=200,
+    stake_ratio=20,
+    silent_bps=1_000,
+    wrong_bps=5_000,
+    fault_bps=1_000,
+    check_bps=2_000,
+    demand_deposit=ETHER // 100,
+    proof_gas=1,
+    max_base_fee=1,
+    proving_fee=1,
+)
 RECEIPT = Receipt(digest("transaction"), 12, 21_000, 10**9, True)
 STORY = Story()
 JOB = hexed(STORY.job_id)
@@ -78,14 +95,23 @@ class StubChain:
                 STORY.request.version,
                 ALICE,
                 10**15,
-                False,
+                0,
+                Offering.EXACT,
                 BlobId(self.package.digest),
                 "https://example.org",
                 bytes(32),
                 0,
             ),
             Version(
-                VersionId(digest("other")), BOB, 1, True, BlobId(digest("unknown")), "\x1b[2J", digest("policy"), 1
+                VersionId(digest("other")),
+                BOB,
+                1,
+                0,
+                Offering.WITHDRAWN,
+                BlobId(digest("unknown")),
+                "\x1b[2J",
+                digest("policy"),
+                1,
             ),
         ]
         self.workers = [
@@ -112,6 +138,8 @@ class StubChain:
                 jobs=lambda _block: [self.events[0]],
                 state=lambda _job_id: fold(self.events).state,
                 withdraw=lambda account: f"withdraw {account}",
+                bond=lambda: 3 * ETHER,
+                resolve=lambda _ticket: "resolve",
             ),
             nodes=SimpleNamespace(
                 address=MARKET,
@@ -161,8 +189,9 @@ class StubChain:
             sender=SimpleNamespace(transact=self.transact),
             journal=SimpleNamespace(requests=list),
             manifest=lambda _version: self.package.manifest,
-            publish=self._publish("publish"),
-            publish_provable=self._publish("publish provable"),
+            publisher=SimpleNamespace(
+                publish=self._publish("publish"), publish_provable=self._publish("publish provable")
+            ),
             request=self._request,
             job=lambda _job_id: fold(self.events),
             wait=self._wait,
@@ -177,16 +206,17 @@ class StubChain:
 
         return publish
 
-    def _request(self, version, rows, assurance, price, verifier):
+    def _request(self, version, rows, assurance, price=None, verifier=None, *, worker=NOBODY, reputation=0):
         assert rows.shape == (1, 30)
-        assert price == self.network.models.version(version).price  # the one that was shown
-        self.sent.append(f"request {hexed(version)} {assurance}" + (f" {verifier}" if verifier else ""))
+        assert price in (None, self.network.models.version(version).price)  # the one that was shown
+        said = [f"request {hexed(version)} {assurance}", verifier, worker != NOBODY and worker, reputation]
+        self.sent.append(" ".join(str(word) for word in said if word))
         return STORY.job_id
 
     def _wait(self, _job_id, timeout, progress):
         for end in range(1, len(self.events) + 1):
             progress(fold(self.events[:end]))
-        if not fold(self.events).over:
+        if not fold(self.events).answered:
             raise StillRunning(f"Running after {timeout} s.", "Go on.")
         return self._result()
 
@@ -206,6 +236,31 @@ class StubChain:
         return SimpleNamespace(**{name: act(name) for name in names})
 
 
+class StubAppeals:
+    """Appeals that say what they were asked. `wrong` is what the model says when the market is wrong."""
+
+    expected_outputs = np.array([[256, -128]])
+
+    def __init__(self, client):
+        self.client = client
+
+    def expected(self, version, rows):
+        return self.expected_outputs
+
+    def challenge(self, job_id):
+        return self._said("challenge", job_id)
+
+    def judge(self, job_id):
+        return self._said("judge", job_id)
+
+    def refer(self, job_id):
+        self._said("refer", job_id)
+        return STORY.job_id
+
+    def _said(self, what, job_id):
+        return self.client.sender.transact("", f"{what} {hexed(job_id)}")
+
+
 @pytest.fixture
 def chain(monkeypatch, tmp_path):
     for name in list(os.environ):
@@ -219,6 +274,7 @@ def chain(monkeypatch, tmp_path):
     monkeypatch.setattr(Run, "address", property(lambda _run: stub.me))
     monkeypatch.setattr(Run, "unlocked", property(lambda _run: Unlocked(account, "password")))
     monkeypatch.setattr(Run, "client", lambda _run: contextlib.nullcontext(stub.client()))
+    monkeypatch.setattr("cloister.appeals.Appeals", StubAppeals)
     monkeypatch.setattr(Run, "operator", lambda _run: contextlib.nullcontext(stub.operator()))
     (tmp_path / "row.csv").write_text(",".join(["0"] * 30))
     (tmp_path / "password").write_text("password\n")
@@ -302,6 +358,7 @@ def _put_sealed_model(folder):
 JOB_FIELDS = {
     "chain_id", "market", "job", "state", "deadline", "requester", "version", "level", "price_wei", "escrow_wei",
     "cost_wei", "input_commitment", "committee", "masked_output", "output_commitment", "refund_reason", "output",
+    "challenge_by", "verifier", "worker", "challenger", "referee",
 }  # fmt: skip
 NODE_FIELDS = {
     "worker", "registered", "stake_wei", "locked_wei", "free_wei", "key_epoch", "exit_at", "endpoint"
@@ -319,6 +376,10 @@ SEALING = [
 DOCUMENTS = {
     "request": (["breast-cancer", "--input", "row.csv"], JOB_FIELDS),
     "result": ([JOB], JOB_FIELDS),
+    "challenge": ([JOB], {"job", "bond_wei", "decide_by"} | RECEIPT_FIELDS),
+    "judge": ([JOB], {"job", "output_commitment"} | RECEIPT_FIELDS),
+    "refer": ([JOB], {"job", "referee", "output_commitment"} | RECEIPT_FIELDS),
+    "canary": (["breast-cancer", "--input", "row.csv"], {"job", "answered", "right", "overturned"}),
     "jobs": ([], {"chain_id", "market", "total", "jobs"}),
     "nodes": ([], {"chain_id", "registry", "block", "epoch", "epoch_length", "minimum_stake_wei", "workers"}),
     "models": ([], {"chain_id", "registry", "models"}),
@@ -478,7 +539,7 @@ def test_request__interrupted__says_how_to_go_on(chain, monkeypatch, capsys):
 def test_request__interrupted_while_it_is_posted__names_the_job_in_the_journal(chain, monkeypatch, capsys):
     requests = []
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         requests.append(SimpleNamespace(job_id=STORY.job_id))
         raise KeyboardInterrupt
 
@@ -566,6 +627,150 @@ def test_model_publish__manifest_without_a_circuit__is_published_alone(chain):
     assert chain.sent == ["publish"]
 
 
+# ------------------------------------------------------------------ whom a job is given to, and for how much
+
+
+WORKER_ADDRESS = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+
+
+def test_request__worker_named__is_hired(chain):
+    chain.events = PROVED
+    assert main(["request", "breast-cancer", "--input", "row.csv", "--proved", "--worker", WORKER_ADDRESS]) == 0
+    assert chain.sent == [f"request {VERSION} PROVED {WORKER_ADDRESS}"]
+
+
+def test_request__worker_that_is_no_address__sends_nothing(chain, capsys):
+    assert main(["request", "breast-cancer", "--input", "row.csv", "--proved", "--worker", "alice"]) == 1
+    assert "alice" in capsys.readouterr().err
+    assert chain.sent == []
+
+
+def test_request__floor_of_reputation__goes_into_the_request(chain):
+    assert main(["request", "breast-cancer", "--input", "row.csv", "--min-reputation", "6000"]) == 0
+    assert chain.sent == [f"request {VERSION} AGREED(3, 2) 6000"]
+    assert main(["request", "breast-cancer", "--input", "row.csv", "--min-reputation", "10001"]) == 2
+
+
+@pytest.mark.parametrize(("most", "code"), [("0.001", 0), ("0.002", 0), ("0.0009", 1), ("1wei", 1)])
+def test_request__dearer_than_said__sends_nothing(chain, most, code, capsys):
+    assert main(["request", "breast-cancer", "--input", "row.csv", "--max-price", most]) == code
+    assert bool(chain.sent) is (code == 0)
+    if code:
+        assert "0.001 ETH" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ results that are doubted
+
+
+SPLIT = [*SETTLED[:5], STORY.revealed(ALICE, "one"), STORY.revealed(BOB, "two"), STORY.disputed()]
+
+
+def document_of(capsys, *arguments):
+    capsys.readouterr()
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_challenge__bond_and_time__are_those_that_the_market_tells(chain, capsys):
+    story = Story(single=Level.ATTESTED, verifier=1)
+    before = [story.requested(), story.delivered(), story.revealed(ALICE), story.settled(0b1)]
+    chain.events = [*before, story.challenged(CAROL)]
+    document = document_of(capsys, "challenge", JOB)
+    assert (document["bond_wei"], document["decide_by"]) == (str(10**15), fold(chain.events).deadline)
+    assert chain.sent == [f"challenge {JOB}"]
+    assert main(["challenge", JOB]) == 0
+    assert "bond: 0.001 ETH" in capsys.readouterr().err
+
+
+def test_judge__own_job__tells_what_was_decided(chain, capsys):
+    document = document_of(capsys, "judge", JOB)
+    assert document["output_commitment"] == hexed(digest("right"))
+    assert chain.sent == [f"judge {JOB}"]
+
+
+def test_refer__own_job__waits_for_the_committee_and_ends_the_dispute(chain, capsys):
+    assert main(["refer", JOB]) == 0
+    assert f"referee job: {JOB}" in capsys.readouterr().err
+    assert chain.sent == [f"refer {JOB}", "resolve"]
+
+
+def test_refer__committee_not_done_in_time__says_how_to_go_on(chain, capsys):
+    chain.events = OPEN
+    assert main(["refer", JOB, "--timeout", "1"]) == 1
+    assert f"cloister result {JOB} --wait" in capsys.readouterr().err
+    assert chain.sent == [f"refer {JOB}"]
+
+
+def test_canary__right_answer__is_told_and_nothing_is_proved(chain, capsys):
+    document = document_of(capsys, "canary", "breast-cancer", "--input", "row.csv")
+    assert document == {"job": JOB, "answered": True, "right": True, "overturned": False}
+    assert chain.sent == [f"request {VERSION} AGREED(3, 2)"]
+
+
+def test_canary__wrong_answer__is_overturned(chain, monkeypatch, capsys):
+    monkeypatch.setattr(StubAppeals, "expected_outputs", np.array([[255, -128]]))
+    document = document_of(capsys, "canary", "breast-cancer", "--input", "row.csv", "--level", "attested")
+    assert document == {"job": JOB, "answered": True, "right": False, "overturned": True}
+    assert chain.sent == [f"request {VERSION} ATTESTED", f"judge {JOB}"]
+
+
+def test_canary__no_answer__is_told(chain, capsys):
+    chain.events = [*OPEN, STORY.refunded(RefundReason.COMMITTEE_TOO_SMALL)]
+    document = document_of(capsys, "canary", "breast-cancer", "--input", "row.csv")
+    assert document == {"job": JOB, "answered": False, "right": False, "overturned": False}
+
+
+def test_canary__proved__is_refused(chain, capsys):
+    assert main(["canary", "breast-cancer", "--input", "row.csv", "--level", "proved"]) == 1
+    assert "needs no canary" in capsys.readouterr().err
+    assert chain.sent == []
+
+
+def test_result__within_its_window__tells_until_when_it_can_be_challenged(chain, capsys):
+    document = document_of(capsys, "result", JOB)
+    assert document["challenge_by"] == fold(SETTLED).final_by
+    chain.events = PROVED
+    assert document_of(capsys, "result", JOB)["challenge_by"] is None
+
+
+def test_result__split_vote__says_what_decides(chain, capsys):
+    chain.me, chain.events = CAROL, SPLIT
+    assert main(["result", JOB]) == 0
+    assert "disputed" in capsys.readouterr().out
+    document = document_of(capsys, "result", JOB)
+    assert (document["state"], document["cost_wei"]) == ("disputed", None)
+    assert document["deadline"] == fold(SPLIT).deadline
+
+
+def test_result__wait_through_a_dispute__tells_the_story(chain, capsys):
+    called = [STORY.referred(), STORY.overturned(0b001, 0b010, "one"), STORY.settled(0b001, "one", final=True)]
+    chain.events = [*SPLIT, *called]
+    assert main(["result", JOB, "--wait"]) == 0
+    told = capsys.readouterr().err
+    assert "disputed: no output has a quorum" in told
+    assert "overturned: another output is right" in told
+    assert f"agreed, and paid 0.001 ETH each: {ALICE}" in told
+
+
+@pytest.mark.parametrize("verdict", ["stands", "overturned"])
+def test_result__challenged__tells_by_whom_and_how_it_ended(chain, verdict, capsys):
+    story = Story(verifier=1)
+    before = [story.requested(), story.delivered(), story.committed(ALICE), story.committed(BOB), story.opened()]
+    before += [story.revealed(ALICE), story.revealed(BOB), story.settled(0b011), story.challenged(CAROL)]
+    proof = story.proved(CAROL, "right" if verdict == "stands" else "other")
+    end = story.upheld() if verdict == "stands" else story.overturned(0, 0b011, "other")
+    chain.me, chain.events = CAROL, before
+    document = document_of(capsys, "result", JOB)
+    assert (document["state"], document["challenger"], document["verifier"]) == ("challenged", CAROL, 1)
+    assert document["challenge_by"] is None
+    chain.events = [*before, proof, end]
+    chain.me = REQUESTER
+    assert main(["result", JOB, "--wait"]) == 0
+    shown = capsys.readouterr()
+    assert f"challenged by {CAROL}" in shown.err
+    assert ("the result stands" if verdict == "stands" else "overturned: another output is right") in shown.err
+
+
 @pytest.mark.parametrize("model", ["absent", "0x" + "12" * 31])
 def test_request__unknown_model__sends_nothing(chain, model, capsys):
     assert main(["request", model, "--input", "row.csv"]) == 1
@@ -574,7 +779,7 @@ def test_request__unknown_model__sends_nothing(chain, model, capsys):
 
 def test_request__ambiguous_name__lists_the_versions(chain, capsys):
     other = VersionId(digest("same name"))
-    chain.published.append(Version(other, CAROL, 1, False, BlobId(chain.package.digest), "", bytes(32), 0))
+    chain.published.append(Version(other, CAROL, 1, 0, Offering.EXACT, BlobId(chain.package.digest), "", bytes(32), 0))
     assert main(["request", "breast-cancer", "--input", "row.csv"]) == 1
     shown = capsys.readouterr().err
     assert VERSION in shown
@@ -585,7 +790,7 @@ def test_request__ambiguous_name__lists_the_versions(chain, capsys):
 
 def test_request__deprecated_namesake__does_not_count(chain):
     chain.published.append(
-        Version(VersionId(digest("x")), CAROL, 1, True, BlobId(chain.package.digest), "", bytes(32), 0)
+        Version(VersionId(digest("x")), CAROL, 1, 0, Offering.WITHDRAWN, BlobId(chain.package.digest), "", bytes(32), 0)
     )
     assert main(["request", "breast-cancer", "--input", "row.csv"]) == 0
 
@@ -702,7 +907,7 @@ def test_keys__made__are_listed_and_never_shown(chain, capsys):
 
 
 def test_error__cloister_error_while_posting__is_reported_once(chain, monkeypatch, capsys):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise CloisterError("No.", "Do something else.")
 
     monkeypatch.setattr(StubChain, "_request", refuse)

@@ -26,6 +26,7 @@ from cloister.devnet.accounts import account, key
 from cloister.devnet.pyevm.server import MAX_BODY, running
 
 OPEN = ([], 0, False)
+OFFER = (5, 0, False)
 """The policy of a version that anybody may run."""
 GWEI = 10**9
 HISTORY = "0x0000F90827F1C53a10cb7A02335B175320002935"
@@ -240,21 +241,21 @@ def models(w3):
 
 
 def publish(w3, models, index, nonce):
-    call = models.functions.publish(bytes([index]) * 32, OPEN, 5, "uri")
+    call = models.functions.publish(bytes([index]) * 32, OPEN, OFFER, "uri")
     fields = call.build_transaction({"from": key(0).address, "nonce": nonce, "chainId": 31337})
     return send(w3, key(0).sign_transaction(fields).raw_transaction)
 
 
 def test_call__that_reverts__carries_the_custom_error(w3, models):
     with pytest.raises(ContractCustomError) as caught:
-        models.functions.priceOf(b"\x01" * 32).call()
+        models.functions.offerOf(b"\x01" * 32, "0x" + "00" * 20).call()
     assert caught.value.data.endswith("01" * 32)
     with pytest.raises(ContractCustomError):
-        models.functions.publish(bytes(32), OPEN, 5, "").estimate_gas({"from": key(0).address})
+        models.functions.publish(bytes(32), OPEN, OFFER, "").estimate_gas({"from": key(0).address})
 
 
 def test_estimate__of_a_call__suffices_and_is_close(w3, models):
-    call = models.functions.publish(b"\x01" * 32, OPEN, 5, "uri")
+    call = models.functions.publish(b"\x01" * 32, OPEN, OFFER, "uri")
     estimate = call.estimate_gas({"from": key(0).address})
     hash_ = publish(w3, models, 1, 1)
     mine(w3)
@@ -296,7 +297,7 @@ def test_logs__by_range_hash_topic_and_address__are_the_same(w3, models):
     assert w3.eth.get_logs({"fromBlock": 0, "topics": [[topics[0], topics[1]]]}) == everything
     assert w3.eth.get_logs({"fromBlock": 0, "topics": [None] * 5}) == []
     decoded = models.events.VersionPublished().process_log(everything[0])
-    assert decoded["args"]["price"] == 5
+    assert decoded["args"]["offer"]["price"] == 5
     # A block that is unknown is an error, not an empty answer: it was taken back, or is not here yet.
     with pytest.raises(RpcUnavailable), translated():
         w3.eth.get_logs({"blockHash": "0x" + "11" * 32})

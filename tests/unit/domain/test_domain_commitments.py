@@ -2,19 +2,23 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from eth_abi.abi import decode, encode
 from eth_account import Account
 from eth_utils.address import to_checksum_address
 from reference import plain_commitments as reference
 
 from cloister.domain import commitments
 from cloister.domain.commitments import JobContext
-from cloister.domain.ids import Address, BlobId, JobId, VersionId
-from cloister.domain.request import Assurance, Level, Request
+from cloister.domain.errors import InvalidInput
+from cloister.domain.ids import NOBODY, Address, BlobId, JobId, VersionId
+from cloister.domain.request import REQUEST_TYPE, Assurance, Level, Request
+from cloister.domain.typed import membership_digest
 from cloister.proving.model import derive_scalar
 from cloister.sealing.envelope import encrypt_input
 from cloister.sealing.hkdf import derive
@@ -34,17 +38,30 @@ def raw(text):
     return bytes.fromhex(text[2:])
 
 
+def address(text):
+    return Address(to_checksum_address(text))
+
+
 def request_of(fields):
     return Request(
+        requester=address(fields["requester"]),
         nonce=int(fields["nonce"]),
         version=VersionId(raw(fields["version"])),
         assurance=Assurance(Level(fields["level"]), fields["seats"], fields["quorum"]),
+        verifier=fields["verifier"],
+        owner_percent=fields["ownerPercent"],
+        token=address(fields["token"]),
         price_per_seat=int(fields["pricePerSeat"]),
+        lock_each=int(fields["lockEach"]),
         input_commitment=raw(fields["inputCommitment"]),
         ciphertext_hash=BlobId(raw(fields["ciphertextHash"])),
         ciphertext_size=fields["ciphertextSize"],
         response_key=raw(fields["responseKey"]),
         secret_hash=raw(fields["secretHash"]),
+        worker=address(fields["worker"]),
+        reputation=fields["reputation"],
+        consumer=address(fields["consumer"]),
+        consumer_gas=fields["consumerGas"],
     )
 
 
@@ -113,31 +130,34 @@ def test_vault__what_it_closed__opens_with_the_key_and_layout_of_the_page(vector
 
 def test_hashes__vectors__agree(vectors):
     given, expected = vectors["inputs"], vectors["hashes"]
-    addresses = {
-        name: Address(to_checksum_address(given[name]))
-        for name in ("market", "modelRegistry", "requester", "owner", "worker")
-    }
+    names = ("market", "modelRegistry", "nodeRegistry", "owner", "worker", "operator")
+    addresses = {name: address(given[name]) for name in names}
+    committee, keys = [address(a) for a in given["committee"]], [raw(key) for key in given["sealedKeys"]]
     request = request_of(vectors["request"])
     version = commitments.version_id(
         given["chainId"], addresses["modelRegistry"], addresses["owner"], raw(expected["manifestHash"])
     )
-    job_id = request.job_id(given["chainId"], addresses["market"], addresses["requester"])
+    job_id = request.job_id(given["chainId"], addresses["market"])
     context = JobContext(given["chainId"], addresses["market"], job_id)
     secrets = JobSecrets.from_root(raw(given["root"]))
     salt = raw(vectors["worker"]["salt"])
-    committed = context.output_commitment(secrets.output_secret, raw(given["output"]))
+    committed = commitments.output_commitment(request.input_commitment, secrets.output_secret, raw(given["output"]))
     binding = commitments.input_binding(secrets.job_secret, secrets.response_public_key, raw(given["plaintext"]))
     computed = {
         "versionId": version,
+        "briefHash": request.brief_hash(),
         "jobId": job_id,
         "secretHash": commitments.secret_hash(secrets.seed_secret),
         "inputBinding": binding,
         "inputCommitment": commitments.input_commitment(binding),
-        "sealedKeyInfo": context.sealed_key_info(
-            addresses["requester"], request, addresses["worker"], given["keyEpoch"]
-        ),
+        "sealedKeyInfo": context.sealed_key_info(request, addresses["worker"], given["keyEpoch"]),
         "seed": commitments.seed(job_id, raw(given["prevrandao"]), secrets.seed_secret),
-        "committeeHash": commitments.committee_hash([Address(a) for a in given["committee"]]),
+        "committeeHash": commitments.committee_hash(committee),
+        "sealedKeysHash": commitments.sealed_keys_hash(keys),
+        "committeeTag": commitments.committee_tag(job_id, keys, committee),
+        "membership": membership_digest(
+            given["chainId"], addresses["nodeRegistry"], addresses["worker"], addresses["operator"]
+        ),
         "outputCommitment": committed,
         "commitment": context.commitment(addresses["worker"], committed, salt, given["round"]),
         "sealedOutputInfo": context.sealed_output_info(addresses["worker"], committed),
@@ -174,29 +194,38 @@ def test_hashes__random_inputs__agree_with_the_reference():
         chain_id, epoch, round_ = rng.randrange(1, 2**64), rng.randrange(2**64), rng.randrange(2**32)
         market, requester, worker = ("0x" + rng.randbytes(20).hex() for _ in range(3))
         fields = {
+            "requester": requester,
             "nonce": rng.randrange(2**256),
             "version": rng.randbytes(32),
             "level": 1,
             "seats": 15,
             "quorum": rng.randint(8, 15),
+            "verifier": rng.randrange(2**32),
+            "ownerPercent": rng.randrange(51),
+            "token": "0x" + rng.randbytes(20).hex(),
             "pricePerSeat": rng.randrange(2**96),
+            "lockEach": rng.randrange(2**96),
             "inputCommitment": rng.randbytes(32),
             "ciphertextHash": rng.randbytes(32),
             "ciphertextSize": rng.randrange(2**32),
             "responseKey": rng.randbytes(32),
             "secretHash": rng.randbytes(32),
+            "worker": "0x" + rng.randbytes(20).hex(),
+            "reputation": rng.randrange(2**16),
+            "consumer": "0x" + rng.randbytes(20).hex(),
+            "consumerGas": rng.randrange(2**32),
         }
         request = request_of({k: "0x" + v.hex() if isinstance(v, bytes) else v for k, v in fields.items()})
-        job_id = request.job_id(chain_id, Address(market), Address(requester))
-        assert job_id == reference.job_id(chain_id, market, requester, fields)
+        job_id = request.job_id(chain_id, Address(market))
+        assert job_id == reference.job_id(chain_id, market, fields)
         context = JobContext(chain_id, Address(market), job_id)
-        info = reference.sealed_key_info(chain_id, market, job_id, requester, fields, worker, epoch)
-        assert context.sealed_key_info(Address(requester), request, Address(worker), epoch) == info
+        info = reference.sealed_key_info(chain_id, market, job_id, fields, worker, epoch)
+        assert context.sealed_key_info(request, Address(worker), epoch) == info
         one, two = rng.randbytes(32), rng.randbytes(32)
         expected = reference.commitment(chain_id, market, job_id, round_, worker, one, two)
         assert context.commitment(Address(worker), one, two, round_) == expected
         data = rng.randbytes(rng.randrange(300))
-        assert context.output_commitment(one, data) == reference.output_commitment(job_id, one, data)
+        assert commitments.output_commitment(two, one, data) == reference.output_commitment(two, one, data)
         binding = commitments.input_binding(one, two, data)
         assert binding == reference.input_binding(one, two, data)
         assert commitments.input_commitment(binding) == reference.input_commitment(binding)
@@ -210,10 +239,83 @@ def test_hashes__random_inputs__agree_with_the_reference():
         assert commitments.weights_context(chain_id, Address(market), VersionId(one)) == weights_context
         committee = ["0x" + rng.randbytes(20).hex() for _ in range(rng.randrange(16))]
         assert commitments.committee_hash([Address(a) for a in committee]) == reference.committee_hash(committee)
+        keys = [rng.randbytes(80) for _ in committee]
+        tag = reference.committee_tag(job_id, keys, committee)
+        assert commitments.committee_tag(job_id, keys, [Address(a) for a in committee]) == tag
+        assert membership_digest(chain_id, Address(market), Address(worker), Address(requester)) == (
+            reference.membership(chain_id, market, worker, requester)
+        )
 
 
-def test_request__escrow__is_seats_times_price():  # JOB-1
-    assert request_of(reference.vectors()["request"]).escrow == 3 * (10**15 + 7)
+def test_request__escrow__is_seats_times_price_and_comes_along_in_coins_alone():  # JOB-1
+    in_tokens = request_of(reference.vectors()["request"])
+    assert (in_tokens.escrow, in_tokens.coins) == (3 * (10**15 + 7), 0)
+    in_coins = replace(in_tokens, token=NOBODY)
+    assert in_coins.coins == in_coins.escrow == in_tokens.escrow
+
+
+def test_request__as_a_tuple_and_back__is_the_same_and_encodes_as_the_nested_type(vectors):
+    request = request_of(vectors["request"])
+    (decoded,) = decode([REQUEST_TYPE], encode([REQUEST_TYPE], [request.as_tuple()]))
+    assert Request.of_tuple(decoded) == request
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (),
+        ((), ()),
+        (1, 2),
+        lambda terms, brief: (terms, brief[:-1]),
+        lambda terms, brief: (terms, (*brief, 0)),
+        lambda terms, brief: (terms[1:], brief),
+        lambda terms, brief: (("0x12", *terms[1:]), brief),
+        lambda terms, brief: ((terms[0], terms[1], 7, *terms[3:]), brief),
+        lambda terms, brief: (terms, (*brief[:6], None, *brief[7:])),
+    ],
+)
+def test_request__of_other_parts__raises(vectors, parts):
+    terms, brief = request_of(vectors["request"]).as_tuple()
+    with pytest.raises(InvalidInput):
+        Request.of_tuple(parts(terms, brief) if callable(parts) else parts)
+
+
+def test_request__every_field__is_in_its_job_id(vectors):  # JOB-2
+    fields = vectors["request"]
+    ids = {request_of(fields).job_id(1, NOBODY)}
+    for name, value in fields.items():
+        other = {"level": 2, "seats": 1, "quorum": 1} if name in ("level", "seats", "quorum") else {}
+        if not other:
+            plus = 1 + (int(value, 16) if isinstance(value, str) and value.startswith("0x") else int(value))
+            width = len(value) - 2 if isinstance(value, str) and value.startswith("0x") else 0
+            other = {name: f"0x{plus:0{width}x}" if width else plus}
+        ids.add(request_of(fields | other).job_id(1, NOBODY))
+    assert len(ids) == 1 + len(fields) - 2  # level, seats and quorum change together
+
+
+def test_ticket__before_and_after_the_delivery__shows_what_the_market_has(vectors):
+    request, given = request_of(vectors["request"]), vectors["inputs"]
+    committee, keys = [address(a) for a in given["committee"]], [raw(key) for key in given["sealedKeys"]]
+    before, after = request.ticket(), request.ticket(committee, [keys[0], b"", keys[1]])
+    assert before.as_tuple() == (request.terms(), request.brief_hash(), [], bytes(32))
+    shown = raw(vectors["hashes"]["sealedKeysHash"])
+    assert after.as_tuple() == (request.terms(), raw(vectors["hashes"]["briefHash"]), committee, shown)
+
+
+def test_referees__are_asked_the_same_and_are_nobody_elses(vectors):  # CHAL-8
+    first = replace(request_of(vectors["request"]), verifier=7)
+    asked = first.for_referees(Assurance(Level.AGREED, 7, 4), first.nonce ^ 1)
+    same = ("requester", "version", "token", "owner_percent", "price_per_seat", "lock_each", "input_commitment")
+    same += ("ciphertext_hash", "ciphertext_size", "response_key", "secret_hash")
+    for name in same:
+        assert getattr(asked, name) == getattr(first, name), name
+    assert (asked.verifier, asked.worker, asked.reputation, asked.consumer, asked.consumer_gas) == (
+        (0, NOBODY, 0, NOBODY, 0)
+    )
+    assert (asked.nonce, asked.assurance) == (first.nonce ^ 1, Assurance(Level.AGREED, 7, 4))
+    secret, output = bytes(32), b"an output"
+    one, other = (commitments.output_commitment(r.input_commitment, secret, output) for r in (first, asked))
+    assert one == other
 
 
 def test_sealed_messages__infos_of_the_vectors__open_and_nothing_else_does(vectors):

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from support.jobs import ALICE, BOB, CAROL, WINDOW, Story
 
-from cloister.domain.decisions import Action, Progress, RequesterAction, Timing, decide, decide_as_requester
+from cloister.domain.decisions import Action, Progress, RequesterAction, Timing, decide, decide_as_requester, finished
 from cloister.domain.events import RefundReason
 from cloister.domain.ids import NOBODY, Address
 from cloister.domain.job import fold
@@ -303,3 +303,202 @@ def test_decide__requester_of_a_proved_job__closes_right_after_the_deadline():
     job = proved_job("delivered")
     assert decide_as_requester(job, job.deadline, True, WINDOW) is None
     assert decide_as_requester(job, job.deadline + 1, True, WINDOW) is RequesterAction.CLOSE
+
+
+# ------------------------------------------------------------------ disputes
+
+DOUBTS = Timing(margin=5, patience=10, proving=20, reveal_window=WINDOW, challenge_window=WINDOW, dispute_window=WINDOW)
+
+
+def voted(alice, bob, carol, *more, verifier=1, quorum=2):
+    """Three seats that revealed these outputs, None for nothing, and what came after."""
+    story = Story(quorum=quorum, verifier=verifier)
+    outputs = {ALICE: alice, BOB: bob, CAROL: carol}
+    events = [story.requested(), story.delivered(), *(story.committed(worker) for worker in outputs), story.opened()]
+    events += [story.revealed(worker, output) for worker, output in outputs.items() if output]
+    return fold([*events, *(make(story) for make in more)])
+
+
+def doubt(job, seconds, me=ALICE, progress=NOTHING, **options):
+    """What to do so many seconds after the present deadline."""
+    return decide(job, me, progress, job.deadline + seconds, DOUBTS, **options)
+
+
+def first_second(job, me, wanted, progress=NOTHING, **options):
+    """The first second, counted from the deadline, at which this is to be done; None for never."""
+    seconds = range(-WINDOW, 3 * WINDOW)
+    return next((s for s in seconds if doubt(job, s, me, progress, **options) is wanted), None)
+
+
+SPLIT = voted("one", "two", "two", lambda story: story.disputed(), quorum=3)
+OUTVOTED = voted("right", "right", "odd", lambda story: story.settled(0b011))
+OUTVOTED_PLAIN = voted("right", "right", "odd", lambda story: story.settled(0b011), verifier=0)
+CHALLENGED = voted("right", "right", "odd", lambda story: story.settled(0b011), lambda story: story.challenged())
+
+
+@pytest.mark.parametrize(
+    ("job", "me", "since"),
+    [
+        (SPLIT, ALICE, 0),
+        (SPLIT, BOB, 0),
+        (SPLIT, CAROL, 20),  # BOB revealed the same, and has the first turn
+        (OUTVOTED, ALICE, None),
+        (OUTVOTED, BOB, None),
+        (OUTVOTED, CAROL, 0),
+        (CHALLENGED, ALICE, 0),
+        (CHALLENGED, BOB, 20),
+        (CHALLENGED, CAROL, 0),
+    ],
+)
+def test_decide__doubted_output_of_mine__is_proved_in_turn(job, me, since):  # CHAL-3, CHAL-7, CHAL-9
+    expected = None if since is None else since - WINDOW
+    assert first_second(job, me, Action.JUDGE) == expected
+    if since is not None:
+        last = max(s for s in range(-WINDOW, WINDOW) if doubt(job, s, me) is Action.JUDGE)
+        assert last == -DOUBTS.margin
+        assert doubt(job, expected, me, Progress(judged=True)) is None
+
+
+def test_decide__last_of_fifteen_that_revealed_the_same__still_has_half_of_the_window():
+    workers = tuple(Address(f"0x{i:040x}") for i in range(1, 16))
+    story = Story(15, 8, verifier=1)
+    events = [story.requested(), story.delivered(*workers), *(story.committed(w) for w in workers), story.opened()]
+    events += [*(story.revealed(w) for w in workers), story.settled(2**15 - 1), story.challenged()]
+    job = fold(events)
+    turns = [first_second(job, worker, Action.JUDGE) for worker in workers]
+    assert turns == [min(20 * i, WINDOW // 2) - WINDOW for i in range(15)]
+
+
+def test_decide__silent_or_hidden_seat_or_stranger__judges_and_resolves_nothing():
+    for job in (
+        voted("one", "two", None, lambda story: story.disputed()),
+        voted("right", "right", None, lambda story: story.settled(0b011), lambda story: story.challenged()),
+    ):
+        for me in (CAROL, MALLORY):
+            assert {doubt(job, s, me) for s in range(-WINDOW, 3 * WINDOW)} == {None}
+
+
+def test_decide__proved_already__nobody_proves_again():
+    job = voted("one", "two", "two", lambda story: story.disputed(), lambda story: story.proved(BOB), quorum=3)
+    assert first_second(job, ALICE, Action.JUDGE) is None
+
+
+def test_decide__no_verifier__there_is_nothing_to_prove():  # CHAL-8
+    for job in (OUTVOTED_PLAIN, voted("one", "two", "three", lambda story: story.disputed(), verifier=0)):
+        for me in (ALICE, BOB, CAROL):
+            assert first_second(job, me, Action.JUDGE) is None
+
+
+@pytest.mark.parametrize(("me", "turn"), [(ALICE, 10), (BOB, 20), (CAROL, 30)])
+def test_decide__dispute_that_nobody_decided__is_ended_in_the_order_of_the_seats(me, turn):  # CHAL-7
+    progress = Progress(judged=True)
+    assert first_second(SPLIT, me, Action.RESOLVE, progress) == turn + 1
+    assert first_second(SPLIT, me, Action.RESOLVE, Progress(judged=True, resolved=True)) is None
+
+
+def test_decide__outvoted_seats__are_ended_by_the_majority_while_it_is_worth_it():  # CHAL-9
+    for job in (OUTVOTED, OUTVOTED_PLAIN):
+        assert first_second(job, ALICE, Action.RESOLVE) == 11
+        assert first_second(job, BOB, Action.RESOLVE) == 21
+        assert first_second(job, CAROL, Action.RESOLVE) is None
+        assert doubt(job, 10 * 4 + WINDOW) is Action.RESOLVE
+        assert doubt(job, 10 * 4 + WINDOW + 1) is None
+    unanimous = voted("right", "right", "right", lambda story: story.settled(0b111))
+    assert first_second(unanimous, ALICE, Action.RESOLVE) is None
+
+
+def test_decide__challenge_that_nobody_answered__is_ended_by_those_who_do_not_lose_by_it():  # CHAL-7
+    assert first_second(CHALLENGED, ALICE, Action.RESOLVE) is None
+    assert first_second(CHALLENGED, CAROL, Action.RESOLVE) == 31
+
+
+def referee_job(*more):
+    story = Story(7, 4, "referee", verifier=0)
+    workers = tuple(Address(f"0x{i:040x}") for i in range(1, 8))
+    return story, fold([story.requested(), *(make(story) for make in (lambda s: s.delivered(*workers), *more))])
+
+
+def referred(state, outputs=("right", "right", "odd")):
+    if state == "disputed":
+        return voted(*outputs, lambda story: story.disputed(), lambda story: story.referred(), verifier=0)
+    begun = (lambda story: story.settled(0b011), lambda story: story.challenged(), lambda story: story.referred())
+    return voted(*outputs, *begun, verifier=0)
+
+
+@pytest.mark.parametrize("state", ["disputed", "challenged"])
+def test_decide__referees__are_waited_for_and_then_believed(state):  # CHAL-8
+    job = referred(state, ("one", "two", "three") if state == "disputed" else ("right", "right", "odd"))
+    _, open_ = referee_job()
+    for referee in (None, open_):
+        assert {doubt(job, s, referee=referee) for s in range(-WINDOW, 3 * WINDOW)} == {None}
+        assert decide_as_requester(job, job.deadline + WINDOW, True, WINDOW, referee) is None
+    mine = "one" if state == "disputed" else "right"
+    for output, ends in ((mine, True), ("another", False)):
+        workers = tuple(Address(f"0x{i:040x}") for i in range(1, 8))
+        made = [lambda s, w=w: s.committed(w) for w in workers] + [lambda s: s.opened()]
+        made += [lambda s, w=w, o=output: s.revealed(w, o) for w in workers]
+        _, settled = referee_job(*made, lambda s, o=output: s.settled(2**7 - 1, o, final=True))
+        assert (first_second(job, ALICE, Action.RESOLVE, referee=settled) is not None) == ends
+        now = settled.deadline + 1
+        assert decide_as_requester(job, now, True, WINDOW, settled) is RequesterAction.RESOLVE
+    _, refunded = referee_job(lambda s: s.refunded(RefundReason.TOO_FEW_COMMITS))
+    assert first_second(job, ALICE, Action.RESOLVE, referee=refunded) is not None
+    assert decide_as_requester(job, refunded.deadline, True, WINDOW, refunded) is RequesterAction.RESOLVE
+
+
+def test_decide__every_state_of_a_doubt__acts_in_time_only():
+    jobs = (SPLIT, OUTVOTED, OUTVOTED_PLAIN, CHALLENGED)
+    flags = [Progress(judged=judged, resolved=resolved) for judged in (False, True) for resolved in (False, True)]
+    for job, me, second, progress in itertools.product(jobs, (ALICE, BOB, CAROL), range(-WINDOW, 3 * WINDOW), flags):
+        match doubt(job, second, me, progress):
+            case Action.JUDGE:
+                assert second <= -DOUBTS.margin
+                assert job.request.provable
+                assert not progress.judged
+            case Action.RESOLVE:
+                assert second > DOUBTS.patience
+                assert not progress.resolved
+            case other:
+                assert other is None
+
+
+def test_finished__settled_job__is_when_nobody_has_a_turn_any_more():
+    last = OUTVOTED.deadline + 10 * 4 + WINDOW
+    assert not finished(OUTVOTED, ALICE, last, DOUBTS)
+    assert finished(OUTVOTED, ALICE, last + 1, DOUBTS)
+    assert finished(OUTVOTED, MALLORY, 0, DOUBTS)
+    assert not finished(job_of(), MALLORY, 10**9, DOUBTS)  # it may be drawn yet
+    assert not finished(SPLIT, ALICE, 10**9, DOUBTS)
+    assert finished(
+        voted("a", "b", "c", lambda s: s.disputed(), lambda s: s.refunded(RefundReason.NO_QUORUM)), ALICE, 0, DOUBTS
+    )
+
+
+# ------------------------------------------------------------------ the requester in a dispute
+
+
+def test_requester__split_vote_without_a_verifier__takes_its_money_back_unless_it_means_to_refer():  # CHAL-7
+    job = voted("one", "two", "three", lambda story: story.disputed(), verifier=0)
+    assert requester_at(job, -WINDOW) is RequesterAction.RESOLVE
+    for second in (-WINDOW, 0):
+        assert decide_as_requester(job, job.deadline + second, True, WINDOW, refers=True) is None
+    assert decide_as_requester(job, job.deadline + 1, True, WINDOW, refers=True) is RequesterAction.RESOLVE
+
+
+@pytest.mark.parametrize("job", [SPLIT, CHALLENGED], ids=["disputed", "challenged"])
+def test_requester__dispute_that_a_proof_may_decide__waits_for_its_end(job):  # CHAL-3, CHAL-7
+    for second in (-WINDOW, 0):
+        assert requester_at(job, second) is None
+    assert requester_at(job, 1) is RequesterAction.RESOLVE
+
+
+def test_requester__settled__has_nothing_to_do():
+    for second in range(-WINDOW, 2 * WINDOW, 10):
+        assert requester_at(OUTVOTED, second) is None
+
+
+def test_requester__hired_job_before_its_keys__delivers_nothing():  # JOB-37
+    story = Story(single=Level.ATTESTED, worker=ALICE)
+    job = fold([story.requested()])
+    assert decide_as_requester(job, job.deadline, True, WINDOW) is None
+    assert decide(fold([story.requested(), story.delivered()]), ALICE, NOTHING, 1001, TIMING) is Action.ANSWER

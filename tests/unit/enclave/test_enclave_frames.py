@@ -39,7 +39,7 @@ def request_of_a_job():
 
 @pytest.fixture(scope="module")
 def every_message(request_of_a_job):
-    job = (OWNER, request_of_a_job, b"sealed", True, (3, 2))
+    job = (request_of_a_job, b"sealed", True, (3, 2))
     protections = (("seccomp", True, "held"),)
     return [
         m.Start(31337, MARKET, MARKET, MARKET, OWNER, ("namespaces",)),
@@ -65,6 +65,7 @@ def every_message(request_of_a_job):
         m.Signed(SIGNATURE),
         m.Answered(HASH, HASH, HASH, b"sealed", SIGNATURE),
         m.Proved(HASH, HASH, HASH, b"masked", b"proof", SIGNATURE),
+        m.Proved(HASH, HASH, HASH, b"masked", b"proof", b""),
         m.Proving(JobId(HASH)),
         m.InputWanted(),
         m.Declined(4, "no", SIGNATURE),

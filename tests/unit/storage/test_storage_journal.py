@@ -21,6 +21,7 @@ from cloister.storage.journal import (
     JournalError,
     JournalLocked,
     StoredCommitment,
+    StoredProof,
     StoredRequest,
     TransactionStatus,
 )
@@ -30,6 +31,7 @@ MARKET = Address("0x" + "1A" * 20)
 ACCOUNT = Address("0x" + "3C" * 20)
 JOB = JobId(b"\x11" * 32)
 COMMITMENT = StoredCommitment(JOB, 0, b"c" * 32, b"o" * 32, b"s" * 32, b"sealed", b"signed" * 13)
+PROOF = StoredProof(JOB, b"b" * 32, b"i" * 32, b"p" * 32, b"masked", b"proof")
 REQUEST = StoredRequest(JOB, b"root" * 15, BlobId(b"\x22" * 32), 17)
 
 
@@ -271,6 +273,23 @@ def test_journal__of_format_1__keeps_everything_and_works(old):  # LOG-1, LOG-2
         assert _columns(journal) == fresh
 
 
+def test_journal__of_format_2__keeps_everything_and_takes_proofs(old):
+    with sqlite3.connect(old) as db:
+        db.execute(journal_module.MIGRATIONS[1])
+        db.execute("UPDATE commitments SET signature = ?", (COMMITMENT.signature,))
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    with opened(old) as journal:
+        assert journal._row("PRAGMA user_version") == (3,)
+        assert journal.commitment(JOB, 0) == COMMITMENT
+        assert journal.requests() == [REQUEST]
+        assert journal.proofs() == []
+        journal.record_proof(PROOF)
+    with opened(old) as journal, opened(old.with_name("new.sqlite")) as fresh:
+        assert journal.proof(JOB) == PROOF
+        assert _columns(journal) == _columns(fresh)
+
+
 def _columns(journal):
     tables = [name for (name,) in journal._rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
     return {table: [row[1:4] for row in journal._rows(f"PRAGMA table_info({table})")] for table in tables}
@@ -286,9 +305,7 @@ def test_journal__of_format_1_and_another_account__is_refused_and_untouched(old)
 
 
 def test_journal__migration_that_dies_on_the_way__leaves_format_1(old, monkeypatch):
-    broken = {1: journal_module.MIGRATIONS[1], 2: "NONSENSE"}
-    monkeypatch.setattr(journal_module, "MIGRATIONS", broken)
-    monkeypatch.setattr(journal_module, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(journal_module, "MIGRATIONS", journal_module.MIGRATIONS | {2: "NONSENSE"})
     with pytest.raises(JournalError, match="NONSENSE"):
         opened(old)
     monkeypatch.undo()
@@ -299,12 +316,36 @@ def test_journal__migration_that_dies_on_the_way__leaves_format_1(old, monkeypat
 def test_journal__newer_format__is_refused_and_untouched(path):
     opened(path).close()
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 3")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(JournalError, match="format 3"):
+    with pytest.raises(JournalError, match=f"format {SCHEMA_VERSION + 1}"):
         opened(path)
     assert path.read_bytes() == before
+
+
+# ------------------------------------------------------------------ proofs for disputes
+
+
+def test_proofs__kept__are_there_after_a_restart_and_until_they_are_dropped(path):
+    other = replace(PROOF, job_id=JobId(b"\x12" * 32))
+    with opened(path) as journal:
+        assert journal.proof(JOB) is None
+        journal.record_proof(PROOF)
+        journal.record_proof(other)
+    with opened(path) as journal:
+        assert journal.proof(JOB) == PROOF
+        assert set(journal.proofs()) == {JOB, other.job_id}
+        journal.forget_proof(JOB)
+        journal.forget_proof(JOB)
+        assert (journal.proof(JOB), journal.proofs()) == (None, [other.job_id])
+
+
+def test_proofs__a_second_one__leaves_the_first(path):
+    with opened(path) as journal:
+        journal.record_proof(PROOF)
+        journal.record_proof(replace(PROOF, proof=b"another"))
+        assert journal.proof(JOB) == PROOF
 
 
 # ------------------------------------------------------------------ disks that fail
@@ -428,7 +469,7 @@ def test_journal__really_full_disk__writes_nothing_and_recovers(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["/bin/mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)], capture_output=True, check=False
+        ["/bin/mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("mounting is not allowed here")
