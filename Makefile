@@ -73,6 +73,10 @@ bench-worker: $(RUNTIME) $(ANVIL) ## what an idle worker uses, and how long a jo
 bench-enclave: $(RUNTIME) ## what an enclave costs per job, per megabyte of a sealed model, and at its start (Linux)
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python bench/enclave.py
 
+.PHONY: bench-economics
+bench-economics: $(RUNTIME) ## lazy and colluding workers against every level, coalitions against the draw
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python bench/economics.py
+
 ##@ Check
 
 STEPS := lint artifacts-check test-unit test-forge test-contracts test-integration slither

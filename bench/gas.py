@@ -22,14 +22,17 @@ from typing import Any
 import structlog
 import torch
 
+from cloister.appeals import Appeals
 from cloister.chain.artifacts import artifact
 from cloister.client import Client
 from cloister.devnet.accounts import account
 from cloister.devnet.testnet import FIRST_WORKER, Testnet
 from cloister.domain.attested import Policy
-from cloister.domain.ids import JobId, VersionId
+from cloister.domain.commitments import JobContext, masked_output
+from cloister.domain.events import JobProved
+from cloister.domain.ids import NOBODY, Address, JobId, VersionId
 from cloister.domain.request import Assurance
-from cloister.fixedpoint import Arithmetic, InputSpec, package_model
+from cloister.fixedpoint import Arithmetic, InputSpec, load_heldout, load_package, package_model
 from cloister.worker import Worker
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +48,8 @@ REPEATS = 3
 MAX_ROUNDS = 40
 ROW = [[1, -2, 3, -4, 5, -6, 7, -8]]
 ENCLAVES, ANSWERS = 2, 8
+PROVED_MODEL = "breast-cancer"
+MOST_PROOF_GAS = 2_000_000
 ENCLAVE_STEPS = {
     "addPlatform": "register a machine",
     "attest": "attest an enclave for the first time",
@@ -60,7 +65,7 @@ def main() -> None:
     if not parser.parse_args().tables_only:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
         with tempfile.TemporaryDirectory() as folder:
-            results = measure(Path(folder)) | {"enclave": enclave(Path(folder))}
+            results = measure(Path(folder)) | {"enclave": enclave(Path(folder)), "proof": proofs(Path(folder))}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
         print(f"wrote {RESULTS.relative_to(ROOT)}")
@@ -104,19 +109,81 @@ def enclave(folder: Path) -> dict[str, Any]:
             version = publish(client, net.policy)
             net.await_enrolled(version, ENCLAVES)
             net.age_stakes()
+            hired = [answered(net, client, version, workers[n % ENCLAVES].address) for n in range(ANSWERS)]
             jobs = [answered(net, client, version) for _ in range(ANSWERS)]
         once: dict[str, int] = {}
         for worker in workers:
             for name, units in sent_by(net, worker.address):
                 once[name] = max(units, once.get(name, 0))
-    # The dearest are the first of their workers, which open their credit.
-    jobs.sort(key=lambda job: job["total"])
-    return {"job": jobs[0], "first job": jobs[-1], "once": once}
+    # The first jobs of their workers open their credit, and their locks.
+    first, warm = hired[:ENCLAVES], hired[ENCLAVES:]
+    dearest = {"job": dearest_of(jobs), "hired": dearest_of(warm), "hired, first": dearest_of(first)}
+    return {**dearest, "once": once}
 
 
-def answered(net: Testnet, client: Client, version: VersionId) -> dict[str, int]:
-    """One attested job from request to settlement; returns gas by step."""
-    job_id = client.request(version, ROW, Assurance.parse("attested"))
+def proofs(folder: Path) -> dict[str, Any]:
+    """What the market adds to a proof: in a job that is settled by one, and in a dispute that is."""
+    package, rows = load_package(ROOT / "models" / PROVED_MODEL), load_heldout(ROOT / "models" / PROVED_MODEL).rows[:1]
+    with Testnet(folder / "proofs", block_time=0.2) as net:
+        honest = net.add_worker()
+        broken = net.add_worker("broken", module=("cloister.devnet.broken",))
+        net.start()
+        with net.client() as client:
+            version = client.publisher.publish_provable(package, PRICE, policy=net.policy)
+            net.await_enrolled(version, 2)
+            net.age_stakes()
+            hired: list[dict[str, int]] = []
+            for _ in range(REPEATS + 1):
+                job_id = client.request(version, rows, Assurance.parse("proved"), worker=honest.address)
+                client.wait(job_id, timeout=60)
+                hired.append(with_proof(net, job_id))
+            attested = Assurance.parse("attested")
+            job_id = client.request(version, rows, attested, worker=honest.address)
+            client.wait(job_id, timeout=60)
+            Appeals(client).challenge(job_id)
+            while not client.job(job_id).decided:
+                net.next_block()
+            upheld = with_proof(net, job_id)
+            job_id = client.request(version, rows, attested, worker=broken.address)
+            client.wait(job_id, timeout=60)
+            Appeals(client).challenge(job_id)
+            Appeals(client).judge(job_id)
+            overturned = with_proof(net, job_id)
+    return {"model": PROVED_MODEL, "PROVED": dearest_of(hired[1:]), "upheld": upheld, "overturned": overturned}
+
+
+def with_proof(net: Testnet, job_id: JobId) -> dict[str, int]:
+    """Gas of a job by step, and of a transaction that does nothing but check the proof in it."""
+    network = net.network
+    market = network.market
+    logs = network.connection.logs_of_job(market.address, job_id, net.deployment.block)
+    [proving] = [log["transactionHash"] for log in logs if isinstance(market.decode(log), JobProved)]
+    transaction: Any = net.w3.eth.get_transaction(proving)
+    market_abi = net.w3.eth.contract(address=transaction["to"], abi=artifact("IJobMarket").abi)
+    _, given = market_abi.decode_function_input(transaction["input"])
+    registered = network.models.circuit_of(VersionId(given["ticket"]["terms"]["version"]))
+    assert registered is not None  # it was proved
+    opening = given["opening"]
+    output = masked_output(opening["padDigest"], given["masked"])
+    context = JobContext(net.deployment.chain_id, market.address, job_id).proof_context(transaction["from"])
+    address: Any = network.verifiers.verifier(registered.verifier).address
+    verifier = net.w3.eth.contract(address=address, abi=artifact("MatrixProofVerifier").abi)
+    about = registered.circuit, registered.weights, opening["inputDigest"], output, context, given["proof"]
+    # Not estimated: a verifier that runs out of gas says no, and an estimate is the least that does not revert.
+    sent = verifier.functions.verify(*about).transact({"from": net.w3.eth.accounts[0], "gas": MOST_PROOF_GAS})
+    alone = net.w3.eth.wait_for_transaction_receipt(sent)["gasUsed"]
+    steps = {step: sum(units) for step, units in market.gas(job_id, net.deployment.block).items()}
+    return steps | {"total": sum(steps.values()), "proof alone": alone}
+
+
+def dearest_of(jobs: list[dict[str, int]]) -> dict[str, int]:
+    """The job that cost most in all."""
+    return max(jobs, key=lambda job: job["total"])
+
+
+def answered(net: Testnet, client: Client, version: VersionId, worker: Address = NOBODY) -> dict[str, int]:
+    """One attested job from request to settlement, of a drawn worker or a named one; returns gas by step."""
+    job_id = client.request(version, ROW, Assurance.parse("attested"), worker=worker)
     if client.wait(job_id, timeout=60).outputs is None:
         sys.exit("an attested job was not answered")
     steps = {step: units for step, (units,) in client.market.gas(job_id, net.deployment.block).items()}
@@ -149,7 +216,7 @@ def publish(client: Client, policy: Policy | None = None) -> VersionId:
     spec = InputSpec.fit(rows, arithmetic)
     labels = [str(i) for i in range(8)]
     package = package_model(model, name="bench", labels=labels, input_spec=spec, arithmetic=arithmetic)
-    return client.publish(package, PRICE, policy=policy)
+    return client.publisher.publish(package, PRICE, policy=policy)
 
 
 def settle(net: Testnet, client: Client, workers: list[Worker], version: VersionId, level: Assurance) -> dict[str, Any]:
@@ -157,7 +224,7 @@ def settle(net: Testnet, client: Client, workers: list[Worker], version: Version
     job_id: JobId = client.request(version, ROW, level)
     for _ in range(MAX_ROUNDS):
         job = client.step(job_id)
-        if job.over:
+        if job.answered:
             break
         for worker in workers:
             worker.step()
@@ -218,11 +285,26 @@ def per_step(results: dict[str, Any]) -> list[str]:
         commit, reveal = max(run["commit"]), max(run["reveal"])
         cells = [run["request"], run["deliver"], commit, reveal, run["reveal and settle"]]
         lines.append(f"| {level} | " + " | ".join(f"{cell:,}" for cell in cells) + f" | **{run['total']:,}** |")
-    for name, run in (("ATTESTED", "job"), ("ATTESTED, first job of its worker", "first job")):
+    for name, run in (("ATTESTED, worker named", "hired"), ("the same, its first job", "hired, first")):
         job = results["enclave"][run]
-        settles = f"| - | - | {job['answer']:,} | **{job['total']:,}** |"
-        lines.append(f"| {name} | {job['request']:,} | {job['deliver']:,} {settles}")
+        lines.append(f"| {name} | {job['hire']:,} | - | - | - | {job['answer']:,} | **{job['total']:,}** |")
+    job = results["enclave"]["job"]
+    steps = f"{job['request']:,} | {job['deliver']:,} | - | - | {job['answer']:,}"
+    lines.append(f"| ATTESTED, worker drawn | {steps} | **{job['total']:,}** |")
     return lines
+
+
+def beside_proof(results: dict[str, Any]) -> list[str]:
+    """What comes on top of checking a proof."""
+    found = results["proof"]
+    proved, alone = found["PROVED"], found["PROVED"]["proof alone"]
+    rows = [("PROVED, worker named: `hire` and `prove`", proved["total"], alone)]
+    for name in ("upheld", "overturned"):
+        run = found[name]
+        what = f"a challenge that a proof ends, result {name}: `challenge` and `judge`"
+        rows.append((what, run["challenge"] + run["judge"], run["proof alone"]))
+    lines = ["| what | gas | of it the proof alone | the rest |", "| --- | ---: | ---: | ---: |"]
+    return lines + [f"| {what} | {all_:,} | {proof:,} | **{all_ - proof:,}** |" for what, all_, proof in rows]
 
 
 def of_enclaves(results: dict[str, Any]) -> list[str]:
@@ -239,13 +321,13 @@ def beside_peers(results: dict[str, Any]) -> list[str]:
         (results["jobs"][HEADLINE]["total"], f"**Cloister {HEADLINE}**: three workers, commit and reveal", True)
     )
     rows.append(
-        (results["enclave"]["job"]["total"], "**Cloister ATTESTED**: one attested enclave, its signature", True)
+        (results["enclave"]["hired"]["total"], "**Cloister ATTESTED**: one attested enclave, open to challenge", True)
     )
     lines = ["| gas per job | system |", "| ---: | --- |"]
     return lines + [f"| {f'**{gas:,}**' if ours else f'{gas:,}'} | {what} |" for gas, what, ours in sorted(rows)]
 
 
-TABLES = {"gas-per-step": per_step, "gas-enclave": of_enclaves, "gas-peers": beside_peers}
+TABLES = {"gas-per-step": per_step, "gas-proof": beside_proof, "gas-enclave": of_enclaves, "gas-peers": beside_peers}
 
 
 if __name__ == "__main__":

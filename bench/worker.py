@@ -86,7 +86,7 @@ def latency(net: Testnet) -> dict[str, Any]:
     package, heldout = load_package(MODEL), load_heldout(MODEL)
     chain, seen = [], []
     with net.client() as client:
-        version = client.publish(package, 10**15)
+        version = client.publisher.publish(package, 10**15)
         for row in range(JOBS):
             began = time.monotonic()
             job_id = client.request(version, heldout.rows[row : row + 1], LEVEL)

@@ -194,9 +194,9 @@ class Market:
         """Publishes both models, has keys released, and runs a job at each level and one for the open model."""
         net, client = self.net, self.client
         policy = Policy((net.measurement,), frozenset({TcbStatus.UP_TO_DATE}), development=True)
-        version = client.publish_provable(self.sealed_package, PRICE, policy=policy, sealed=self.sealed)
+        version = client.publisher.publish_provable(self.sealed_package, PRICE, policy=policy, sealed=self.sealed)
         net.license(version, ANYBODY)
-        opened = client.publish(self.open_package, PRICE)
+        opened = client.publisher.publish(self.open_package, PRICE)
         net.await_enrolled(version, 2)
         net.age_stakes()
         for level in LEVELS:

@@ -1,6 +1,7 @@
 """`make demo`, as a stranger runs it, and the checks that it makes of itself."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,15 +38,23 @@ def test_demo__as_a_stranger_runs_it__reports_right_answers_a_slashed_liar_and_w
     # The target is for honest jobs whose workers have been paid before; slashing and first credits come on top.
     assert min(sum(job["gas"].values()) for job in report["jobs"] if job["level"] == "AGREED(3, 2)") <= 700_000
     assert report["conserved"] is True
-    assert {slash["worker"] for slash in report["slashed"]} == {"liar"}
-    assert {about["worker"] for about in report["attested"]} == {"worker-1", "worker-2", "worker-3"}
+    assert {slash["worker"] for slash in report["slashed"]} == {"liar", "breaker"}
+    assert {about["worker"] for about in report["attested"]} == {
+        "worker-1",
+        "worker-2",
+        "worker-3",
+        "breaker",
+    }
     assert all(about["development"] for about in report["attested"])
     # Three enclaves took two shares each of the keys of three models.
     assert len(report["releases"]) == 18
-    assert "liar" not in {release["worker"] for release in report["releases"]}
+    assert {release["worker"] for release in report["releases"]} == {"worker-1", "worker-2", "worker-3"}
     assert "DEVELOPMENT EVIDENCE" in done.stdout
     assert "settled" in done.stdout
-    assert "slashed" in done.stdout
+    assert "outvoted" in done.stdout
+    # A wrong answer that a stolen enclave signed was challenged, and a proof gave the right one.
+    assert "challenged" in done.stdout
+    assert "overturned by proof" in re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
 
 
 @pytest.fixture

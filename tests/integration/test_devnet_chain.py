@@ -23,8 +23,8 @@ from cloister.chain.errors import ContractError, RpcUnavailable, translated
 from cloister.chain.header import encode_header
 from cloister.devnet.accounts import account
 from cloister.devnet.network import skip_to_next_epoch, start_node, wait_for_block
-from cloister.domain.typed import result_digest
-from cloister.sealing.signatures import sign
+from cloister.domain.ids import NOBODY, BlobId, VersionId
+from cloister.domain.request import Assurance, Level, Request
 
 PARAMETERS = DeployParameters.devnet()
 PRICE = 10**15
@@ -147,16 +147,27 @@ class Place:
     workers: dict
     version: bytes
 
-    def terms(self, price, secret):
-        hashes = [os.urandom(32), os.urandom(32), 100, os.urandom(32), keccak(secret)]
-        nonce = int.from_bytes(os.urandom(32), "big")
-        return (nonce, self.version, 1, SEATS, QUORUM, price, *hashes)
+    def request(self, price, secret):
+        return Request(
+            requester=self.requester.address,
+            nonce=int.from_bytes(os.urandom(32), "big"),
+            version=VersionId(self.version),
+            assurance=Assurance(Level.AGREED, SEATS, QUORUM),
+            price_per_seat=price,
+            lock_each=PARAMETERS.market.lock_for(price),
+            input_commitment=os.urandom(32),
+            ciphertext_hash=BlobId(os.urandom(32)),
+            ciphertext_size=100,
+            response_key=os.urandom(32),
+            secret_hash=keccak(secret),
+        )
 
 
 @dataclass
 class Delivered:
     job_id: bytes
     committee: list
+    ticket: tuple
 
 
 @pytest.fixture(scope="module")
@@ -169,26 +180,27 @@ def place(chain, deployment):
         call = nodes.functions.register("http://127.0.0.1:1/", os.urandom(32), worker.address)
         chain.send("register", worker, call, value=2 * 10**18)
     owner, manifest = chain.account(1), os.urandom(32)
-    chain.send("publish", owner, models.functions.publish(manifest, ([], 0, False), PRICE, "file:model"))
+    chain.send("publish", owner, models.functions.publish(manifest, ([], 0, False), (PRICE, 0, False), "file:model"))
     version = models.functions.versionId(owner.address, manifest).call()
     skip_to_next_epoch(chain.node, chain.w3, PARAMETERS.epoch_length)
-    market = chain.contract("JobMarket", deployment.job_market)
+    market = chain.contract("IJobMarket", deployment.job_market)
     return Place(nodes, market, owner, chain.account(2), workers, version)
 
 
 def test_chain__request_at_an_old_price__is_refused_before_it_is_sent(chain, place):
-    call = place.market.functions.request(place.terms(PRICE + 1, os.urandom(32)))
+    call = place.market.functions.request(place.request(PRICE - 1, os.urandom(32)).as_tuple())
     sent = chain.w3.eth.get_transaction_count(place.requester.address)
     with pytest.raises(ContractError) as caught:
-        chain.send("request", place.requester, call, value=SEATS * (PRICE + 1))
-    assert caught.value.message == f"JobMarket_PriceChanged: offered {PRICE + 1}, price {PRICE}."
+        chain.send("request", place.requester, call, value=SEATS * (PRICE - 1))
+    assert caught.value.message == f"JobMarket_PriceChanged: offered {PRICE - 1}, price {PRICE}."
     assert chain.w3.eth.get_transaction_count(place.requester.address) == sent
 
 
 @pytest.fixture(scope="module")
 def delivered(chain, place):
     w3, market, requester, secret = chain.w3, place.market, place.requester, os.urandom(32)
-    terms = place.terms(PRICE, secret)
+    request = place.request(PRICE, secret)
+    terms = request.as_tuple()
     receipt = chain.send("request", requester, market.functions.request(terms), value=SEATS * PRICE)
     posted = market.events.JobRequested().process_receipt(receipt, errors=DISCARD)[0]["args"]
     assert posted["seedBlock"] == receipt["blockNumber"] + PARAMETERS.market.seed_delay
@@ -198,14 +210,16 @@ def delivered(chain, place):
     header = encode_header(block)
     seed = keccak(encode(["bytes32"] * 3, [posted["id"], block["mixHash"], secret]))
     epoch = place.nodes.functions.epochOf(receipt["blockNumber"]).call()
-    lock = PRICE * PARAMETERS.market.stake_ratio
+    lock = request.lock_each
     committee = place.nodes.functions.draw(seed, SEATS, epoch, lock).call()
     assert len(set(committee)) == SEATS
     assert set(committee) <= set(place.workers)
 
+    keys = [os.urandom(80) for _ in range(SEATS)]
+
     def deliver(header):
         committee_hash = keccak(encode(["address[]"], [committee]))
-        return market.functions.deliver(terms, secret, header, committee_hash, os.urandom(80 * SEATS))
+        return market.functions.deliver(terms, secret, header, committee_hash, b"".join(keys))
 
     # In the seed block itself the EVM does not know the block's hash: an estimate must look one block ahead.
     by_requester = {"from": requester.address}
@@ -219,7 +233,7 @@ def delivered(chain, place):
         deliver(header[:-1] + b"\x00").estimate_gas(by_requester)
     assert caught.value.name == "BlockHeader_Mismatch"
     chain.send("deliver", requester, deliver(header))
-    return Delivered(posted["id"], committee)
+    return Delivered(posted["id"], committee, request.ticket(committee, keys).as_tuple())
 
 
 def test_chain__delivered_job_with_equal_outputs__settles_and_pays(chain, place, delivered):
@@ -228,14 +242,11 @@ def test_chain__delivered_job_with_equal_outputs__settles_and_pays(chain, place,
     types = ["uint256", "address", "bytes32", "uint256", "address", "bytes32", "bytes32"]
     for index, worker in enumerate(committee):
         opening = [w3.eth.chain_id, market.address, job_id, 0, worker, output, salt]
-        call = market.functions.commit(job_id, committee, keccak(encode(types, opening)))
+        call = market.functions.commit(delivered.ticket, keccak(encode(types, opening)))
         chain.send(f"commit {index + 1}", place.workers[worker], call)
     for index, worker in enumerate(committee):
         sealed = os.urandom(100)
-        signature = sign(
-            bytes(place.workers[worker].key), result_digest(w3.eth.chain_id, market.address, job_id, output, sealed)
-        )
-        call = market.functions.reveal(job_id, committee, output, salt, sealed, signature)
+        call = market.functions.reveal(delivered.ticket, output, salt, sealed, b"")
         receipt = chain.send(f"reveal {index + 1}", place.workers[worker], call)
     assert len(market.events.JobSettled().process_receipt(receipt, errors=DISCARD)) == 1
     assert market.functions.result(job_id).call() == output
@@ -245,10 +256,10 @@ def test_chain__delivered_job_with_equal_outputs__settles_and_pays(chain, place,
 
     payee = committee[0]
     before = w3.eth.get_balance(payee)
-    chain.send("withdraw", place.owner, market.functions.withdraw(payee))
+    chain.send("withdraw", place.owner, market.functions.withdraw(payee, NOBODY))
     assert w3.eth.get_balance(payee) == before + PRICE
     with pytest.raises(ContractError) as caught:
-        chain.send("withdraw", place.owner, market.functions.withdraw(payee))
+        chain.send("withdraw", place.owner, market.functions.withdraw(payee, NOBODY))
     assert caught.value.name == "JobMarket_NoCredit"
     print("\n" + "\n".join(f"{chain.kind} {name}: {gas:,} gas" for name, gas in chain.gas.items()))
 

@@ -15,7 +15,7 @@ import pytest
 from support.captures import enclave_of
 from support.changed_code import write_changed_code
 
-from cloister import client as client_module
+from cloister import committees
 from cloister.broker.licences import Licence
 from cloister.chain.artifacts import artifact
 from cloister.chain.deployment import DeployParameters
@@ -55,9 +55,12 @@ def wait_until(condition, what, seconds=SECONDS):
 def patient():
     """Parameters under which nobody misses a deadline while processes are stopped and started."""
     usual = DeployParameters.devnet()
-    market = replace(usual.market, deliver_window=120, commit_window=120, reveal_window=120, publish_window=60)
+    windows = {"deliver_window": 120, "commit_window": 120, "reveal_window": 120, "publish_window": 60}
+    market = replace(usual.market, **windows, dispute_window=540)
+    limits = replace(usual.limits, lock_period=600, prompt_lifetime=900)
+    patient = replace(usual, market=market, limits=limits, exit_delay=1_800)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DeployParameters, "devnet", lambda: replace(usual, market=market))
+        patch.setattr(DeployParameters, "devnet", lambda: patient)
         yield
 
 
@@ -96,7 +99,7 @@ def version(net, client, package):
     """A sealed model, whose key takes two of three brokers."""
     policy = Policy((net.measurement,), frozenset({TcbStatus.UP_TO_DATE}), development=True)
     sealed = net.seal(package, 2, {"training.json": b"{}"})
-    version = client.publish_provable(package, PRICE, policy=policy, sealed=sealed)
+    version = client.publisher.publish_provable(package, PRICE, policy=policy, sealed=sealed)
     net.license(version, ANYBODY)
     net.await_enrolled(version, 3)
     net.age_stakes()
@@ -118,7 +121,7 @@ def honest(net):
 def transactions(net, job):
     """What was sent for each event of a job: (event, arguments of the call)."""
     connection, market = net.network.connection, net.network.market
-    contract = net.w3.eth.contract(market.address, abi=artifact("JobMarket").abi)
+    contract = net.w3.eth.contract(market.address, abi=artifact("IJobMarket").abi)
     for log in connection.logs_of_job(market.address, job, net.deployment.block):
         sent = net.w3.eth.get_transaction(log["transactionHash"])
         yield market.decode(log), contract.decode_function_input(sent["input"])[1]
@@ -151,8 +154,9 @@ def test_sealed_model__each_level__gives_what_the_package_gives_and_pays_everybo
             digest = result_digest(
                 chain_id, client.market.address, job_id, commitment, sent.get("sealedOutput") or sent["masked"]
             )
-            assert signer_of(digest, sent["signature"]) == client.nodes.node(event.worker).signer
-            signed.add(event.worker)
+            worker = event.prover if isinstance(event, JobProved) else event.worker
+            assert signer_of(digest, sent["signature"]) == client.nodes.node(worker).signer
+            signed.add(worker)
     assert signed == set(result.job.committee)
 
 
@@ -191,7 +195,7 @@ def test_changed_byte__worker__is_attested_as_another_and_gets_no_share_and_no_s
 
     # Its stake is as good as the others', and all four have aged: only three can be drawn for this model.
     net.age_stakes()
-    with pytest.raises(client_module.NotEnoughWorkers, match="needs 4 workers; 3 can be drawn"):
+    with pytest.raises(committees.NotEnoughWorkers, match="needs 4 workers; 3 can be drawn"):
         client.request(version, rows[:1], Assurance.parse("agreed(4,4)"))
     job = client.wait(client.request(version, rows[:1], Assurance.parse("agreed(4,3)")), timeout=SECONDS).job
     assert set(job.seated) == honest(net)
@@ -247,7 +251,7 @@ def test_deliver__drawn_worker_is_not_pinned_any_more__nothing_is_sealed(net, us
 
 def sealed_otherwise(client, monkeypatch, secret):
     """Has the next input key replaced by `secret`, sealed as an honest client would."""
-    monkeypatch.setattr(client_module, "seal", lambda _, key, info: seal(secret, key, info))
+    monkeypatch.setattr(committees, "seal", lambda _, key, info: seal(secret, key, info))
 
 
 def refusal_of(client, net, job_id):
@@ -388,7 +392,7 @@ def test_brokers__one_away_or_two__new_enclave_gets_the_key_or_says_who_failed(n
     )[0]["error"]
     assert all(f"{url}: It cannot be reached" in told for url in urls)
     assert f"{third.url}: It was not asked" in told
-    with pytest.raises(client_module.NotEnoughWorkers, match="2 can be drawn"):
+    with pytest.raises(committees.NotEnoughWorkers, match="2 can be drawn"):
         client.request(version, rows[:1], Assurance.parse("agreed(3,3)"))
 
     first.start()

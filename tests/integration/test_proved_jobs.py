@@ -62,7 +62,8 @@ def test_proved__honest_worker__gives_what_the_package_runs_and_is_paid(town, co
         assert result.job.agreeing == {worker}
         assert town.market.credit(worker) == PRICE
         assert town.credit(REQUESTER) == 0
-        assert town.nodes.node(worker).locked == 0
+        # It comes free by itself: nobody pays for that.
+        assert town.nodes.node(worker).locked == PRICE * PARAMETERS.market.stake_ratio
         assert town.market.gas(job_id, town.deployment.block).keys() == {"request", "deliver", "prove"}
     with town.client() as again:
         assert (again.result(job_id).outputs == result.outputs).all()
@@ -335,8 +336,8 @@ def plain(package):
 def test_proved__version_without_a_circuit__is_refused_and_takes_agreed_jobs(town):
     with town.client(OWNER) as owner:
         with pytest.raises(NoProofs, match="names no circuit"):
-            owner.publish_provable(plain(PACKAGE), PRICE)
-        version = owner.publish(plain(PACKAGE), PRICE)
+            owner.publisher.publish_provable(plain(PACKAGE), PRICE)
+        version = owner.publisher.publish(plain(PACKAGE), PRICE)
     with town.client() as client, pytest.raises(NoProofs, match="takes no proved jobs"):
         client.request(version, ROWS, PROVED)
 
@@ -386,7 +387,7 @@ def settled(town):
 
 def refused_result(client, job):
     with pytest.raises(ResultMismatch) as caught:
-        client._unmask(job, PACKAGE.manifest, client._secrets(job).job_secret)
+        client._unmask(job, PACKAGE.manifest, client.secrets(job).job_secret)
     return caught.value.message
 
 
@@ -422,7 +423,7 @@ def test_result__endpoint_that_shows_another_request_or_worker__is_found_out(set
     job = result.job
     request = replace(job.request, input_commitment=bytes(32))
     assert "not that of the job" in refused_result(client, replace(job, request=request))
-    thief = replace(job, proved=replace(job.proved, worker=town.address(OWNER)))
+    thief = replace(job, proved=replace(job.proved, prover=town.address(OWNER)))
     assert "the proof does not hold" in refused_result(client, thief)
 
 
@@ -430,10 +431,10 @@ def test_result__endpoint_that_shows_another_model__is_found_out(settled, monkey
     client, result = settled
     other = replace(PACKAGE.manifest, circuit=replace(PACKAGE.manifest.circuit, weights="00" * 32))
     with pytest.raises(ResultMismatch, match="manifest is not that"):
-        client._unmask(result.job, other, client._secrets(result.job).job_secret)
+        client._unmask(result.job, other, client.secrets(result.job).job_secret)
     monkeypatch.setattr("cloister.client.version_id", lambda *_: result.job.request.version)
     with pytest.raises(ResultMismatch, match="another model"):
-        client._unmask(result.job, other, client._secrets(result.job).job_secret)
+        client._unmask(result.job, other, client.secrets(result.job).job_secret)
 
 
 def test_result__worker_whose_account_is_a_contract__is_read_with_the_chain_s_word(settled, monkeypatch):
@@ -461,14 +462,14 @@ def test_result__masked_output_that_does_not_open__says_so(town):
 
 def test_publish_provable__twice_or_after_a_plain_publication__does_what_is_left(town):
     with town.client(REQUESTER) as owner:
-        version = owner.publish(PACKAGE, PRICE)
+        version = owner.publisher.publish(PACKAGE, PRICE)
         assert owner.models.circuit_of(version) is None
-        assert owner.publish_provable(PACKAGE, PRICE) == version
+        assert owner.publisher.publish_provable(PACKAGE, PRICE) == version
         registered = owner.models.circuit_of(version)
         assert registered.verifier == 1
         assert registered.circuit.hex() == PACKAGE.manifest.circuit.descriptor
         assert registered.weights.hex() == PACKAGE.manifest.circuit.weights
-        assert owner.publish_provable(PACKAGE, PRICE) == version
+        assert owner.publisher.publish_provable(PACKAGE, PRICE) == version
 
 
 def test_publish_provable__false_proof_about_the_weights__registers_nothing(town):
@@ -478,16 +479,16 @@ def test_publish_provable__false_proof_about_the_weights__registers_nothing(town
 
     with town.client(REQUESTER, proofs=Untrue) as owner:
         with pytest.raises(ContractError, match="ModelRegistry_InvalidWeights"):
-            owner.publish_provable(PACKAGE, PRICE)
-        version = owner.publish(PACKAGE, PRICE)
+            owner.publisher.publish_provable(PACKAGE, PRICE)
+        version = owner.publisher.publish(PACKAGE, PRICE)
         assert owner.models.circuit_of(version) is None
 
 
 def test_publish_provable__deployment_that_vouches_for_no_verifier__asks_for_one(town):
     with town.client(REQUESTER, verifier=None) as owner:
         with pytest.raises(NoProofs, match="vouches for no verifier"):
-            owner.publish_provable(PACKAGE, PRICE)
-        version = owner.publish_provable(PACKAGE, PRICE, verifier=1)
+            owner.publisher.publish_provable(PACKAGE, PRICE)
+        version = owner.publisher.publish_provable(PACKAGE, PRICE, verifier=1)
         assert owner.models.circuit_of(version).verifier == 1
 
 
@@ -506,7 +507,7 @@ def real(town):
         steward.sender.transact("list", town.verifiers.add(verifier))
     town.trusted = town.verifiers.count()
     with town.client(REQUESTER, proofs=proof_system, verifier=town.trusted) as owner:
-        town.version, published = owner.publish_provable(PACKAGE, PRICE), town.version
+        town.version, published = owner.publisher.publish_provable(PACKAGE, PRICE), town.version
     yield town
     town.version = published
 
