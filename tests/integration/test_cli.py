@@ -342,5 +342,5 @@ def test_worker__told_to_stop__ends_well_and_can_look_after_its_stake(market):
     assert market.do("dev:1", "worker", "exit")["exit_at"] > 0
     code, error = market.refuse("dev:1", "worker", "withdraw-stake")
     assert (code, error["message"][:22]) == (1, "NodeRegistry_TooEarly:")
-    market.node.skip(601)
+    market.node.skip(601 + 180)  # the exit delay, and the end of the period that the last lock lies in
     assert market.do("dev:1", "worker", "withdraw-stake")["stake_wei"] == "0"
