@@ -49,6 +49,7 @@ from cloister.domain.events import (
     OutputRevealed,
     ResultChallenged,
     ResultOverturned,
+    ResultUpheld,
     RevealsOpened,
     SeatRefused,
 )
@@ -414,6 +415,8 @@ def tell(net: Testnet, number: int, event: JobEvent) -> None:
             line = f"[green]settled[/green]: {paid} paid" + (f"; [red]{wrong} outvoted[/red]" if wrong else "")
         case ResultChallenged():
             line = f"[yellow]challenged[/yellow] with a bond of {event.bond / 1e18:.4f} ether"
+        case ResultUpheld():
+            line = "stands for good; [red]the outvoted lose their stake[/red]"
         case ResultOverturned():
             seats = list(enumerate(COMMITTEES[event.job_id]))
             wrong = ", ".join(name for seat, name in seats if event.wrong >> seat & 1)
