@@ -123,7 +123,7 @@ test-contracts: $(DEV) $(TOOLS) ## the contracts from Python, with Brownie
 
 .PHONY: test-integration
 test-integration: $(DEV) $(TOOLS) ## workers and clients against a chain
-	@$(call needs,tests/integration); pytest tests/integration
+	@$(call needs,tests/integration); OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile tests/integration
 
 .PHONY: fuzz-proofs
 fuzz-proofs: $(DEV) ## 100,000 damaged proofs, and every lie before the reference too: SEED=1
