@@ -283,7 +283,7 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "Enclaves_StillAttested": "The worker holds its place until its attestation ends or it has withdrawn.",
         "Enclaves_StillEnrolled": "The worker was never enrolled, or its enrolment holds: nothing is to be struck.",
         "Enclaves_SignerOwed": (
-            "Jobs under way may need the signer before this one: wait until no stake is locked, or for the exit delay."
+            "Jobs under way may need the signer before this one: wait until no stake is locked, or for a lock period."
         ),
         # TdxQuoteVerifier
         **dict.fromkeys(
